@@ -1,0 +1,105 @@
+//! One configured connector, as every module below the configuration knows it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::document::Node;
+
+/// A connector that this process shall run: validated, defaults filled in, `${…}` substituted.
+///
+/// `Debug` shows no provider value: any of them may be a secret.
+#[derive(Clone, PartialEq)]
+pub struct ConnectorConfig {
+    /// Unique in the file; matches `[A-Za-z0-9][A-Za-z0-9._-]*`.
+    pub name: Arc<str>,
+    /// The connector type: `JIRA`, or `MANIFEST` with [`manifest`](Self::manifest).
+    pub kind: Arc<str>,
+    /// Path of the manifest of a `MANIFEST` connector, relative to the working directory.
+    pub manifest: Option<PathBuf>,
+    /// Whether it shall run.
+    pub enabled: bool,
+    /// Time from the start of one poll to the start of the next. `None`: the manifest's, else 60 s.
+    pub poll_interval: Option<Duration>,
+    /// Bound on one request, connection and body included. Default 10 s.
+    pub request_timeout: Duration,
+    /// Repetitions of a failed request within a poll. Default 2.
+    pub max_retries: u32,
+    /// Waits between repetitions.
+    pub retry: RetryConfig,
+    /// Output stream without prefix. Default `raw-input-signals`.
+    pub output_stream: Arc<str>,
+    /// Entries at which publishing pauses until consumers have read. Default 1,000,000; 0 = none.
+    pub output_max_len: u64,
+    /// Time a lease outlives its last renewal. Default 30 s.
+    pub lease_ttl: Duration,
+    /// Streams to read; empty: all the manifest has.
+    pub streams: Vec<Arc<str>>,
+    /// Value of the signals' `tenant` field.
+    pub tenant: Option<Arc<str>>,
+    /// How changes are found.
+    pub change_detection: ChangeDetection,
+    /// What the provider needs: addresses, credentials, filters. A map.
+    pub provider: Node,
+}
+
+impl fmt::Debug for ConnectorConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectorConfig")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("enabled", &self.enabled)
+            .field("provider", &"[hidden]")
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits between repetitions of a request: `baseDelayMs` × 2ⁿ up to `maxDelayMs`, plus up to
+/// `jitterRatio` of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryConfig {
+    /// First wait. Default 150 ms.
+    pub base_delay: Duration,
+    /// Longest wait that the worker chooses itself. Default 10 s.
+    pub max_delay: Duration,
+    /// Share of the wait added at random, 0 to 1. Default 0.1.
+    pub jitter_ratio: f64,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            base_delay: Duration::from_millis(150),
+            max_delay: Duration::from_secs(10),
+            jitter_ratio: 0.1,
+        }
+    }
+}
+
+/// How changes are found; each field is one of `changeDetection` in the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeDetection {
+    /// JSON pointers of fields that do not make a version.
+    pub ignore: Vec<String>,
+    /// Publish deletions. `None`: where the listing is complete.
+    pub deletions: Option<bool>,
+    /// How far behind the cursor an incremental read starts. `None`: the manifest's.
+    pub lookback: Option<Duration>,
+    /// Days an incremental stream remembers a record it no longer sees. Default 90.
+    pub retention_days: u32,
+    /// Versions kept at most. Default 1,000,000.
+    pub max_keys: u64,
+}
+
+impl Default for ChangeDetection {
+    fn default() -> Self {
+        Self {
+            ignore: Vec::new(),
+            deletions: None,
+            lookback: None,
+            retention_days: 90,
+            max_keys: 1_000_000,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! JSON as the worker needs it: raw records stay bytes, and a tree is built only on demand.
+//!
+//! `serde_json` serves what people read; this module serves records, where numbers of any size
+//! must arrive as they were sent and where a tree per record would cost more than all the rest.
+
+mod parse;
+mod pointer;
+mod scan;
+mod value;
+mod version;
+mod write;
+
+pub use parse::parse;
+pub use pointer::{Pointer, PointerError};
+pub use scan::{SyntaxError, elements, get, text_of, validate};
+pub use value::{Map, Value};
+pub use version::{Fingerprint, VersionRule, canonical_hash, fingerprint};
+pub use write::{compact, write_string};

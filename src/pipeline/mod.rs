@@ -1,0 +1,1 @@
+//! One cycle: fetch → detect → transform → commit.

@@ -1,0 +1,1 @@
+//! One poller per connector: hold lease → cycle → wait.

@@ -1,0 +1,1 @@
+//! The operations listener: health, metrics, what each connector is doing.

@@ -1,0 +1,4 @@
+//! The declarative engine: reads streams as a manifest in Airbyte's low-code format describes.
+
+pub mod catalog;
+pub mod template;

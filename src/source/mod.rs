@@ -1,0 +1,175 @@
+//! Where records come from: a [`Source`] reads the streams of one connector, page by page.
+//!
+//! A source deals in bytes and cursors. Keys, versions and changes are the pipeline's business:
+//! each stream says by a [`SignalRule`] where they stand in a record.
+
+pub mod manifest;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::client::FetchError;
+use crate::json::Pointer;
+
+/// One kind of record of a connector.
+#[derive(Debug, Clone)]
+pub struct StreamSpec {
+    /// Name as in the manifest: `issues`.
+    pub name: Arc<str>,
+    /// Where key, time and version stand in a record.
+    pub signal: SignalRule,
+    /// Whether a complete read lists every record there is, so that one missing is deleted.
+    pub lists_everything: bool,
+    /// Set when the stream cannot be read: it needs a component this engine does not run.
+    pub unavailable: Option<String>,
+}
+
+/// How a record of one stream becomes a signal (`metadata.connector.signals.<stream>`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SignalRule {
+    /// The key: one pointer gives a scalar subject, several a composite one, none the hash of the
+    /// whole record. Default: the stream's `primary_key`.
+    pub subject: Vec<Pointer>,
+    /// The record's own update time.
+    pub time: Option<Pointer>,
+    /// Fields that make the version; empty: the whole record. A field that is an instant counts
+    /// as the instant, however it is spelled.
+    pub version: Vec<Pointer>,
+    /// Fields that do not make the version.
+    pub ignore: Vec<Pointer>,
+    /// Whether [`time`](Self::time) orders versions: a record older than the published one is
+    /// dropped.
+    pub ordered: bool,
+}
+
+/// What a read starts from.
+#[derive(Debug, Clone, Default)]
+pub struct ReadState {
+    /// State fields as the store keeps them: `cursor:{stream}`, `etag:{stream}:{request}`.
+    pub fields: BTreeMap<String, String>,
+    /// Streams to read, in this order; empty: all.
+    pub streams: Vec<Arc<str>>,
+    /// Stop each stream after about this many records (`preview --limit`).
+    pub limit: Option<u64>,
+}
+
+/// What a read tells, in the order in which it happens.
+#[derive(Debug)]
+pub enum Event {
+    /// Records, and what to remember once they are committed.
+    Page(Page),
+    /// A stream is read to its end, or to where it failed. Sent once per stream.
+    End {
+        /// Index into [`Source::streams`].
+        stream: usize,
+        /// How it ended.
+        outcome: Outcome,
+        /// State fields to set with the stream's last commit (`None` removes).
+        state: Vec<(String, Option<String>)>,
+    },
+    /// The provider asked to wait, and the read does.
+    Throttled {
+        /// For how long.
+        wait: Duration,
+    },
+}
+
+/// Records of one answer of the provider.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Index into [`Source::streams`].
+    pub stream: usize,
+    /// Each a JSON object, usually a slice of the answer's body.
+    pub records: Vec<Bytes>,
+    /// Records that a transformation could not handle.
+    pub rejected: Vec<Rejected>,
+    /// The provider said that nothing changed (304): `records` is empty and says nothing about
+    /// which records exist.
+    pub not_modified: bool,
+    /// State fields to set in the commit that holds the last of these records.
+    pub state: Vec<(String, Option<String>)>,
+}
+
+/// A record that could not be read, and why.
+#[derive(Debug)]
+pub struct Rejected {
+    /// As received.
+    pub data: Bytes,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// How the read of one stream ended. Only `Complete` moves cursors and finds deletions.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every page was read, freshly and successfully.
+    Complete,
+    /// Every page was read, but the set of records may not be all there is (an edit moved
+    /// records between pages, a 304 among fresh pages): cursors move, nothing is deleted.
+    Drifted,
+    /// The provider said of every page that it did not change.
+    Unchanged,
+    /// The answer is older than one that was read before; it was dropped.
+    Stale,
+    /// Something was not read.
+    Incomplete(FetchError),
+}
+
+/// Receives the events of a read. Bounded: the source waits while the pipeline commits, one page
+/// ahead.
+#[derive(Debug, Clone)]
+pub struct Events(mpsc::Sender<Event>);
+
+/// The pipeline went away: stop reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Events {
+    /// A channel that holds `ahead` events.
+    pub fn channel(ahead: usize) -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(ahead);
+        (Self(sender), receiver)
+    }
+
+    /// Hands one event over, waiting for room.
+    pub async fn send(&self, event: Event) -> Result<(), Stopped> {
+        self.0.send(event).await.map_err(|_| Stopped)
+    }
+}
+
+/// What `check` found out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CheckReport {
+    /// What was proven, one sentence each: address, identity, each stream.
+    pub proven: Vec<String>,
+    /// What works but will disappoint.
+    pub warnings: Vec<String>,
+}
+
+/// Reads one connector's streams.
+///
+/// The pipeline calls `read` once per poll and drops the future to stop it; nothing may be
+/// remembered from a dropped read except tokens the provider has already rotated.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// All streams, those that cannot be read included.
+    fn streams(&self) -> &[StreamSpec];
+
+    /// First part of a signal's `type`: `jira`.
+    fn provider(&self) -> &str;
+
+    /// Time between polls that suits the provider.
+    fn poll_interval(&self) -> Option<Duration>;
+
+    /// Reads the streams one after another. A stream that fails does not keep the others from
+    /// being read.
+    async fn read(&self, state: &ReadState, events: &Events) -> Result<(), Stopped>;
+
+    /// Proves address, credentials and permissions. Publishes nothing.
+    async fn check(&self) -> Result<CheckReport, FetchError>;
+}

@@ -1,0 +1,1 @@
+//! Which connectors run in this process.

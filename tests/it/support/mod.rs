@@ -1,0 +1,1 @@
+//! What the tests share: a Redis per run, a worker process, a provider that can be told what to answer.
