@@ -10,9 +10,12 @@ mod value;
 mod version;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use parse::parse;
 pub use pointer::{Pointer, PointerError};
 pub use scan::{SyntaxError, elements, get, text_of, validate};
 pub use value::{Map, Value};
-pub use version::{Fingerprint, VersionRule, canonical_hash, fingerprint};
+pub use version::{Ignored, canonical_hash, fields_hash, instant_of};
 pub use write::{compact, write_string};
