@@ -1,1 +1,489 @@
-//! The store in this process: for tests and `memory:`.
+//! The store in this process, for tests and `memory:`: the readable reference of what every
+//! store promises.
+//!
+//! Clones share one store, so that a test can run two workers against it. Leases expire on
+//! tokio's clock, which tests may pause. Nothing outlives the process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::entry::EntryWriter;
+use super::{
+    Acquired, Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, DeadLetterEntry, KnownVersion,
+    Lease, LeaseInfo, Owner, Renewed, State, Store, StoreError, StreamEntry, StreamLevel,
+    is_state_field_of, is_version_field_of, local_id, parse_local_id,
+};
+
+/// A store that lives as long as its last clone.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    content: Mutex<Content>,
+    /// Rung whenever entries were added or a lease was given up.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    connectors: BTreeMap<String, Connector>,
+    streams: HashMap<String, Vec<StreamEntry>>,
+    /// Ids are never used twice, even after a purge.
+    last_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct Connector {
+    /// Who may try: holder and when its time is up.
+    lease: Option<(Owner, Instant)>,
+    /// Who may write; `None` after a release.
+    owner: Option<Owner>,
+    epoch: u64,
+    sequence: u64,
+    fields: BTreeMap<String, String>,
+    versions: HashMap<Vec<u8>, KnownVersion>,
+    metrics: BTreeMap<String, String>,
+    dead_letters: Vec<(u64, String, DeadLetter)>,
+}
+
+impl Connector {
+    /// The lease, if its time is not up.
+    fn holder(&self) -> Option<(&Owner, Duration)> {
+        let (owner, until) = self.lease.as_ref()?;
+        let remaining = until.checked_duration_since(Instant::now())?;
+        (!remaining.is_zero()).then_some((owner, remaining))
+    }
+
+    fn may_write(&self, lease: &Lease) -> bool {
+        self.epoch == lease.epoch && self.owner.as_ref() == Some(&lease.owner)
+    }
+
+    /// Gives the lease another TTL if it still names this owner; answers whether it did.
+    fn extend(&mut self, lease: &Lease) -> bool {
+        let held = self
+            .holder()
+            .is_some_and(|(owner, _)| *owner == lease.owner);
+        if held {
+            self.lease = Some((lease.owner.clone(), Instant::now() + lease.ttl));
+        }
+        held
+    }
+
+    fn state(&self) -> State {
+        State {
+            epoch: self.epoch,
+            sequence: self.sequence,
+            fields: self.fields.clone(),
+            versions: self.versions.len() as u64,
+        }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // Every change below is made without a panic in between, so a poisoned lock holds
+        // consistent content.
+        self.shared
+            .content
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, connector: &str, work: impl FnOnce(&mut Connector) -> T) -> T {
+        work(
+            self.content()
+                .connectors
+                .entry(connector.to_owned())
+                .or_default(),
+        )
+    }
+
+    fn read(&self, stream: &str, after: u64, count: usize) -> Vec<StreamEntry> {
+        let content = self.content();
+        let Some(entries) = content.streams.get(stream) else {
+            return Vec::new();
+        };
+        entries
+            .iter()
+            .filter(|entry| parse_local_id(&entry.id).is_ok_and(|id| id > after))
+            .take(count)
+            .cloned()
+            .collect()
+    }
+}
+
+impl Content {
+    fn commit(&mut self, lease: &Lease, commit: &Commit) -> Committed {
+        let connector = self
+            .connectors
+            .entry(lease.connector.to_string())
+            .or_default();
+        if !connector.may_write(lease) {
+            return Committed::Fenced;
+        }
+        if commit.sequence == connector.sequence {
+            return Committed::Applied {
+                lease_held: connector.extend(lease),
+            };
+        }
+        if commit.sequence != connector.sequence + 1 {
+            return Committed::Gap {
+                stored: connector.sequence,
+            };
+        }
+        let length = self
+            .streams
+            .get(&*commit.output.stream)
+            .map_or(0, |entries| entries.len() as u64);
+        let added = commit.signals.len() as u64;
+        let limit = commit.output.max_len;
+        if limit > 0 && added > 0 && length + added > limit {
+            return Committed::Full { length };
+        }
+
+        let mut writer = EntryWriter::new(lease, commit);
+        if added > 0 {
+            let entries = self
+                .streams
+                .entry(commit.output.stream.to_string())
+                .or_default();
+            for signal in &commit.signals {
+                let mut fields = Vec::new();
+                writer.each_field(signal, |name, value| {
+                    fields.push((name.to_owned(), Bytes::copy_from_slice(value)));
+                });
+                self.last_id += 1;
+                entries.push(StreamEntry {
+                    id: local_id(self.last_id),
+                    fields,
+                });
+            }
+        }
+        for entry in &commit.versions {
+            connector.versions.insert(entry.field.clone(), entry.known);
+        }
+        for field in &commit.gone {
+            connector.versions.remove(field);
+        }
+        for (field, value) in &commit.state {
+            match value {
+                Some(value) => connector.fields.insert(field.clone(), value.clone()),
+                None => connector.fields.remove(field),
+            };
+        }
+        for letter in &commit.dead_letters {
+            self.last_id += 1;
+            let now = jiff::Timestamp::now().to_string();
+            connector
+                .dead_letters
+                .push((self.last_id, now, letter.clone()));
+        }
+        let surplus = connector
+            .dead_letters
+            .len()
+            .saturating_sub(DEAD_LETTERS_KEPT);
+        connector.dead_letters.drain(..surplus);
+        connector.sequence = commit.sequence;
+        Committed::Applied {
+            lease_held: connector.extend(lease),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn address(&self) -> String {
+        "memory:".to_owned()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn acquire(
+        &self,
+        connector: &str,
+        owner: &Owner,
+        previous: Option<&Owner>,
+        ttl: Duration,
+    ) -> Result<Acquired, StoreError> {
+        Ok(self.with(connector, |held| {
+            let mut already_ours = false;
+            if let Some((holder, remaining)) = held.holder() {
+                if holder != owner && Some(holder) != previous {
+                    return Acquired::Busy {
+                        holder: holder.as_str().to_owned(),
+                        remaining,
+                    };
+                }
+                already_ours = holder == owner && held.owner.as_ref() == Some(owner);
+            }
+            if !already_ours {
+                held.epoch += 1;
+                held.owner = Some(owner.clone());
+            }
+            held.lease = Some((owner.clone(), Instant::now() + ttl));
+            let lease = Lease {
+                connector: connector.into(),
+                epoch: held.epoch,
+                owner: owner.clone(),
+                ttl,
+            };
+            Acquired::Held(lease, held.state())
+        }))
+    }
+
+    async fn renew(&self, lease: &Lease, applied: u64) -> Result<Renewed, StoreError> {
+        Ok(self.with(&lease.connector, |held| {
+            if !held.may_write(lease) {
+                Renewed::Fenced
+            } else if held.sequence < applied {
+                Renewed::Gap
+            } else if held.extend(lease) {
+                Renewed::Held
+            } else {
+                Renewed::Lost
+            }
+        }))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.with(&lease.connector, |held| {
+            if held.may_write(lease) {
+                held.owner = None;
+                if held
+                    .holder()
+                    .is_some_and(|(owner, _)| *owner == lease.owner)
+                {
+                    held.lease = None;
+                }
+            }
+        });
+        self.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn released(&self, connector: &str) -> Result<(), StoreError> {
+        loop {
+            // Subscribe before looking, or a release in between would go unnoticed.
+            let changed = self.shared.changed.notified();
+            let remaining = self.with(connector, |held| held.holder().map(|(_, left)| left));
+            let Some(remaining) = remaining else {
+                return Ok(());
+            };
+            let _ = tokio::time::timeout(remaining, changed).await;
+        }
+    }
+
+    async fn load_state(&self, connector: &str) -> Result<State, StoreError> {
+        let content = self.content();
+        Ok(content
+            .connectors
+            .get(connector)
+            .map(Connector::state)
+            .unwrap_or_default())
+    }
+
+    async fn scan_versions(
+        &self,
+        connector: &str,
+        each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
+    ) -> Result<(), StoreError> {
+        self.with(connector, |held| {
+            for (field, known) in &held.versions {
+                each(field, *known);
+            }
+        });
+        Ok(())
+    }
+
+    async fn get_versions(
+        &self,
+        connector: &str,
+        fields: &[Vec<u8>],
+    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
+        Ok(self.with(connector, |held| {
+            fields
+                .iter()
+                .map(|field| held.versions.get(field).copied())
+                .collect()
+        }))
+    }
+
+    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
+        let answer = self.content().commit(lease, commit);
+        self.shared.changed.notify_waiters();
+        Ok(answer)
+    }
+
+    async fn record_metrics(
+        &self,
+        connector: &str,
+        add: &[(&str, i64)],
+        set: &[(&str, String)],
+    ) -> Result<(), StoreError> {
+        self.with(connector, |held| {
+            for (name, amount) in add {
+                let before = match held.metrics.get(*name) {
+                    None => 0,
+                    Some(text) => text.parse::<i64>().map_err(|_| {
+                        StoreError::Corrupt(format!("metric {name} is no number: {text:?}"))
+                    })?,
+                };
+                let after = before.saturating_add(*amount);
+                held.metrics.insert((*name).to_owned(), after.to_string());
+            }
+            for (name, value) in set {
+                held.metrics.insert((*name).to_owned(), value.clone());
+            }
+            Ok(())
+        })
+    }
+
+    async fn load_metrics(&self, connector: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        Ok(self.with(connector, |held| held.metrics.clone()))
+    }
+
+    async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
+        let length = self.content().streams.get(stream).map_or(0, Vec::len) as u64;
+        // There are no consumer groups here, so nothing is known to be read.
+        Ok(StreamLevel {
+            length,
+            ..StreamLevel::default()
+        })
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &str,
+        after: Option<&str>,
+        count: usize,
+        wait: Duration,
+    ) -> Result<Vec<StreamEntry>, StoreError> {
+        let after = after.map_or(Ok(0), parse_local_id)?;
+        let deadline = Instant::now() + wait;
+        loop {
+            let changed = self.shared.changed.notified();
+            let entries = self.read(stream, after, count);
+            if !entries.is_empty() || tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Ok(entries);
+            }
+        }
+    }
+
+    async fn last_entry(&self, stream: &str) -> Result<Option<String>, StoreError> {
+        let content = self.content();
+        let last = content
+            .streams
+            .get(stream)
+            .and_then(|entries| entries.last());
+        Ok(last.map(|entry| entry.id.clone()))
+    }
+
+    async fn leases(&self) -> Result<Vec<LeaseInfo>, StoreError> {
+        let content = self.content();
+        let held = content.connectors.iter().filter_map(|(name, connector)| {
+            let (owner, remaining) = connector.holder()?;
+            Some(LeaseInfo {
+                connector: name.clone(),
+                owner: owner.as_str().to_owned(),
+                epoch: connector.epoch,
+                remaining,
+            })
+        });
+        Ok(held.collect())
+    }
+
+    async fn break_lease(&self, connector: &str) -> Result<bool, StoreError> {
+        let existed = self.with(connector, |held| {
+            let existed = held.holder().is_some();
+            held.lease = None;
+            existed
+        });
+        self.shared.changed.notify_waiters();
+        Ok(existed)
+    }
+
+    async fn reset_state(
+        &self,
+        lease: &Lease,
+        stream: Option<&str>,
+    ) -> Result<Committed, StoreError> {
+        Ok(self.with(&lease.connector, |held| {
+            if !held.may_write(lease) {
+                return Committed::Fenced;
+            }
+            match stream {
+                Some(stream) => {
+                    held.fields
+                        .retain(|field, _| !is_state_field_of(field, stream));
+                    held.versions
+                        .retain(|field, _| !is_version_field_of(field, stream));
+                }
+                None => {
+                    held.fields.clear();
+                    held.versions.clear();
+                }
+            }
+            Committed::Applied {
+                lease_held: held.extend(lease),
+            }
+        }))
+    }
+
+    async fn dead_letters(
+        &self,
+        connector: &str,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<DeadLetterEntry>, StoreError> {
+        let after = after.map_or(Ok(0), parse_local_id)?;
+        Ok(self.with(connector, |held| {
+            let later = held.dead_letters.iter().filter(|(id, ..)| *id > after);
+            later
+                .take(count)
+                .map(|(id, time, letter)| DeadLetterEntry {
+                    id: local_id(*id),
+                    time: time.clone(),
+                    letter: letter.clone(),
+                })
+                .collect()
+        }))
+    }
+
+    async fn purge_dead_letters(
+        &self,
+        connector: &str,
+        ids: Option<&[String]>,
+    ) -> Result<u64, StoreError> {
+        let ids = ids
+            .map(|ids| {
+                ids.iter()
+                    .map(|id| parse_local_id(id))
+                    .collect::<Result<Vec<_>, _>>()
+            })
+            .transpose()?;
+        Ok(self.with(connector, |held| {
+            let before = held.dead_letters.len();
+            match ids {
+                Some(ids) => held.dead_letters.retain(|(id, ..)| !ids.contains(id)),
+                None => held.dead_letters.clear(),
+            }
+            (before - held.dead_letters.len()) as u64
+        }))
+    }
+}

@@ -6,6 +6,7 @@
 //! stale one is refused.
 
 pub mod address;
+mod entry;
 mod memory;
 mod redis;
 mod sqlite;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use address::StoreAddress;
+pub use memory::MemoryStore;
 
 use crate::signal::{Origin, Signal, Version};
 
@@ -198,6 +200,38 @@ impl KnownVersion {
 /// The name under which the version of `key` in `stream` is kept.
 pub fn version_field(stream: &str, key: &str) -> Vec<u8> {
     [stream.as_bytes(), b"\0", key.as_bytes()].concat()
+}
+
+/// Whether [`version_field`] made `field` for a key of `stream`.
+fn is_version_field_of(field: &[u8], stream: &str) -> bool {
+    field
+        .strip_prefix(stream.as_bytes())
+        .is_some_and(|rest| rest.first() == Some(&0))
+}
+
+/// Whether the state field belongs to `stream`: `{what}:{stream}` or `{what}:{stream}:{more}`.
+fn is_state_field_of(field: &str, stream: &str) -> bool {
+    let Some((_, of)) = field.split_once(':') else {
+        return false;
+    };
+    of.strip_prefix(stream)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
+/// Dead letters kept per connector; older ones make room.
+const DEAD_LETTERS_KEPT: usize = 10_000;
+
+/// The id of an entry in a store that numbers entries itself; looks like one of Redis.
+fn local_id(number: u64) -> String {
+    format!("{number}-0")
+}
+
+/// The reverse of [`local_id`]; the plain number will do.
+fn parse_local_id(id: &str) -> Result<u64, StoreError> {
+    id.strip_suffix("-0")
+        .unwrap_or(id)
+        .parse()
+        .map_err(|_| StoreError::Misconfigured(format!("{id:?} is not the id of an entry")))
 }
 
 /// A record that could not become a signal.
@@ -434,6 +468,13 @@ pub async fn open(
     address: &StoreAddress,
     options: &StoreOptions,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    let _ = (address, options);
-    todo!()
+    match address {
+        StoreAddress::Memory => Ok(Arc::new(MemoryStore::new())),
+        StoreAddress::Sqlite(_) | StoreAddress::Redis(_) => {
+            let _ = options;
+            Err(StoreError::Misconfigured(format!(
+                "cannot open {address} yet"
+            )))
+        }
+    }
 }
