@@ -1,4 +1,5 @@
 //! The declarative engine: reads streams as a manifest in Airbyte's low-code format describes.
 
 pub mod catalog;
+pub mod datetime;
 pub mod template;
