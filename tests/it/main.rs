@@ -2,7 +2,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "a test fails by panicking"
+    unreachable_pub,
+    reason = "a test fails by panicking, and exports nothing"
 )]
 
+mod redis_store;
 mod support;

@@ -1,1 +1,3 @@
 //! What the tests share: a Redis per run, a worker process, a provider that can be told what to answer.
+
+pub mod redis;
