@@ -16,7 +16,7 @@ const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 const INTERVALS_UNTIL_UNHEALTHY: u32 = 3;
 
 /// The least time the rule above waits, so that a fast connector's hiccup stays a hiccup.
-const LEAST_PATIENCE: Duration = Duration::from_secs(300);
+const LEAST_PATIENCE: Duration = Duration::from_mins(5);
 
 /// Health at `now`, and why, one sentence each.
 pub fn assess(status: &ConnectorStatus, now: Timestamp) -> (Health, Vec<String>) {

@@ -96,7 +96,7 @@ metrics! {
     THROTTLED = "throttled_seconds_total", Counter, Some(Unit::Seconds), ["provider"],
         "Time waited because the provider asked for it.";
     COMMITS = "commits_total", Counter, None, ["outcome"],
-        "Commits by answer of the store: applied, fenced, gap, full, in_doubt, error.";
+        "Commits by answer of the store: applied, fenced, gap, full, `in_doubt`, error.";
     COMMIT_DURATION = "commit_duration_seconds", Histogram(COMMIT_BUCKETS), Some(Unit::Seconds), [],
         "Time until the store answered a commit, repetitions included.";
     LEASE_LOSSES = "lease_losses_total", Counter, None, [],

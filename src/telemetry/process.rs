@@ -63,7 +63,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "both sides are exact")]
     fn figures_are_read_from_the_right_columns() {
         assert_eq!(
             resident_bytes("Name:\tx\nVmRSS:\t    2048 kB\n"),

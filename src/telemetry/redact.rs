@@ -106,7 +106,7 @@ fn spellings(value: &str) -> BTreeSet<Vec<u8>> {
     let form: String = byte_serialize(value.as_bytes()).collect();
     let mut spellings = BTreeSet::from([
         value.as_bytes().to_vec(),
-        json[1..json.len() - 1].as_bytes().to_vec(),
+        json.as_bytes()[1..json.len() - 1].to_vec(),
         value.escape_debug().to_string().into_bytes(),
         form.replace('+', "%20").into_bytes(),
         form.into_bytes(),
