@@ -64,3 +64,15 @@ pub enum TransportKind {
     /// An address that may not be reached, or a redirect that may not be followed.
     Refused,
 }
+
+impl From<TransportError> for FetchError {
+    fn from(TransportError { kind, message }: TransportError) -> Self {
+        use TransportKind::{Connect, Dns, Refused, Timeout, Tls, TooLarge, Truncated};
+        match kind {
+            Dns | Connect | Tls | Timeout => Self::Unavailable(message),
+            Truncated => Self::Unusable(message),
+            TooLarge => Self::Bound(message),
+            Refused => Self::Misconfigured(message),
+        }
+    }
+}

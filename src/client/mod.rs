@@ -6,9 +6,14 @@
 
 mod address;
 mod error;
+mod exchange;
+mod failure;
+mod header;
+mod judge;
 mod redirect;
 mod retry;
 mod send;
+mod tls;
 mod wait;
 
 use std::time::Duration;
@@ -17,7 +22,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
+pub use address::AddressPolicy;
 pub use error::{FetchError, TransportError, TransportKind};
+pub use header::set_header;
+pub use judge::{HttpJudge, judge_response, judge_transport};
+pub use send::{Client, ClientConfig, USER_AGENT};
+pub use tls::install_crypto_provider;
+pub use wait::hinted_wait;
 
 /// One request, complete: credentials included.
 #[derive(Clone)]

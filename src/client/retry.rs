@@ -1,1 +1,83 @@
-//! (to be written)
+//! How long to wait before a repetition. Jitter only ever adds: no wait is shorter than what the
+//! provider asked for.
+
+use std::time::Duration;
+
+use crate::connector::RetryConfig;
+
+/// The client's own wait after `failures` failures in a row, the first being 1. `random` is in
+/// 0..1.
+pub(super) fn backoff(config: &RetryConfig, failures: u32, random: f64) -> Duration {
+    let factor = 2u32.saturating_pow(failures.saturating_sub(1));
+    let delay = config
+        .base_delay
+        .saturating_mul(factor)
+        .min(config.max_delay);
+    delay + jitter(config, delay, random)
+}
+
+/// The wait that somebody asked for, with jitter on top so that many workers do not come back at
+/// the same instant. The share is taken of at most `max_delay`: an hour needs no minutes of jitter.
+pub(super) fn hinted(config: &RetryConfig, hint: Duration, random: f64) -> Duration {
+    hint + jitter(config, hint.min(config.max_delay), random)
+}
+
+fn jitter(config: &RetryConfig, of: Duration, random: f64) -> Duration {
+    // Out-of-range settings are refused by validation; a NaN must not panic here all the same.
+    let share = (config.jitter_ratio * random).clamp(0.0, 1.0);
+    if share.is_nan() {
+        Duration::ZERO
+    } else {
+        of.mul_f64(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: RetryConfig = RetryConfig {
+        base_delay: Duration::from_millis(100),
+        max_delay: Duration::from_secs(1),
+        jitter_ratio: 0.5,
+    };
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        for (failures, millis) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (4, 800),
+            (5, 1000),
+            (99, 1000),
+        ] {
+            assert_eq!(
+                backoff(&CONFIG, failures, 0.0),
+                Duration::from_millis(millis)
+            );
+        }
+    }
+
+    #[test]
+    fn jitter_only_adds() {
+        assert_eq!(backoff(&CONFIG, 1, 0.999).as_millis(), 149);
+        for random in [0.0, 0.3, 0.999] {
+            let hint = Duration::from_secs(30);
+            let wait = hinted(&CONFIG, hint, random);
+            assert!(
+                wait >= hint && wait <= hint + Duration::from_millis(500),
+                "{wait:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ratio_that_is_no_number_adds_nothing() {
+        let config = RetryConfig {
+            jitter_ratio: f64::NAN,
+            ..CONFIG
+        };
+        assert_eq!(backoff(&config, 1, 0.5), CONFIG.base_delay);
+    }
+}

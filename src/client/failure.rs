@@ -1,0 +1,142 @@
+//! The HTTP library's errors in words a user understands.
+//!
+//! The library nests errors five deep and prints the address with its query; here the kind
+//! decides what happens next, and the text names the host and nothing secret.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use rustls::{CertificateError, InvalidMessage};
+use url::Url;
+
+use super::address::Refused;
+use super::tls;
+use super::{TransportError, TransportKind};
+
+/// Host, with port where it is not the scheme's own: how errors and logs name a server.
+pub(super) fn server(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("(no host)");
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Why no answer began. `server` is the host as [`server`] names it, plus the proxy if there is
+/// one.
+pub(super) fn before_answer(error: &reqwest::Error, server: &str) -> TransportError {
+    let causes = causes(error);
+    if let Some(refused) = find::<Refused>(&causes) {
+        return fail(TransportKind::Refused, refused.to_string());
+    }
+    if let Some(error) = find::<rustls::Error>(&causes) {
+        return fail(TransportKind::Tls, handshake(error, server));
+    }
+    if error.is_timeout() {
+        return fail(
+            TransportKind::Timeout,
+            format!("cannot connect to {server} in time"),
+        );
+    }
+    let detail = causes.last().map_or_else(String::new, ToString::to_string);
+    if error.is_dns() {
+        return fail(
+            TransportKind::Dns,
+            format!("cannot find the host {server}: {}", name_lookup(&detail)),
+        );
+    }
+    let kind = find::<io::Error>(&causes).map(io::Error::kind);
+    let message = match kind {
+        Some(io::ErrorKind::ConnectionRefused) => format!("{server} refuses the connection"),
+        Some(io::ErrorKind::ConnectionReset) => format!("{server} reset the connection"),
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            format!("no route to {server}")
+        }
+        Some(io::ErrorKind::UnexpectedEof) => {
+            format!("{server} closed the connection without an answer")
+        }
+        _ if detail.contains("closed before message completed") => {
+            format!("{server} closed the connection without an answer")
+        }
+        _ => format!("cannot get an answer from {server}: {detail}"),
+    };
+    fail(TransportKind::Connect, message)
+}
+
+/// Why an answer that began did not end.
+pub(super) fn within_answer(error: &reqwest::Error, server: &str) -> TransportError {
+    let causes = causes(error);
+    let detail = causes.last().map_or_else(String::new, ToString::to_string);
+    fail(
+        TransportKind::Truncated,
+        format!("the answer of {server} is cut short or damaged: {detail}"),
+    )
+}
+
+/// Nothing, or not all, arrived within `limit`.
+pub(super) fn timeout(server: &str, limit: Duration, what: &str) -> TransportError {
+    fail(
+        TransportKind::Timeout,
+        format!("{server} {what} within {} ms", limit.as_millis()),
+    )
+}
+
+pub(super) fn fail(kind: TransportKind, message: String) -> TransportError {
+    TransportError { kind, message }
+}
+
+fn handshake(error: &rustls::Error, server: &str) -> String {
+    use CertificateError as Cert;
+    let reason = match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            Cert::Expired | Cert::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+            Cert::NotValidYet | Cert::NotValidYetContext { .. } => {
+                "its certificate is not valid yet; is this machine's clock right?".to_owned()
+            }
+            Cert::NotValidForName | Cert::NotValidForNameContext { .. } => {
+                "its certificate is for another name".to_owned()
+            }
+            Cert::UnknownIssuer => tls::shared().problem.clone().unwrap_or_else(|| {
+                "its certificate is signed by an unknown authority; name the authority's \
+                 certificate in SSL_CERT_FILE"
+                    .to_owned()
+            }),
+            other => other.to_string(),
+        },
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "it does not speak TLS; is the address plain http://?".to_owned()
+        }
+        other => other.to_string(),
+    };
+    format!("no secure connection to {server}: {reason}")
+}
+
+/// The resolver's text without the prefix that every such error has.
+fn name_lookup(detail: &str) -> &str {
+    detail
+        .strip_prefix("failed to lookup address information: ")
+        .unwrap_or(detail)
+}
+
+/// The error and everything below it, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    let mut all = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        all.push(error);
+        // `io::Error::source` skips the error it wraps, which is the one that tells.
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    all
+}
+
+fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
+    causes.iter().find_map(|error| error.downcast_ref())
+}
