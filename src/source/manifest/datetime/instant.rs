@@ -1,8 +1,11 @@
 //! A point in civil time, with the offset it was given in, to the microsecond.
 
-use jiff::civil;
+use std::fmt;
+
+use jiff::civil::{self, Date, Time};
 use jiff::{SignedDuration, Timestamp};
 
+use super::span::SECOND;
 use super::{DateError, Span};
 
 /// The last year that the reference knows; its first is 1.
@@ -10,7 +13,7 @@ pub const MAX_YEAR: i16 = 9999;
 
 /// A date and time, with an offset from UTC or (`None`) without: Python's `datetime`.
 ///
-/// Equality and order are those of the fields; compare [`timestamp`](Self::timestamp)s to compare
+/// Equality is that of the fields; compare [`epoch_micros`](Self::epoch_micros) to compare
 /// instants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime {
@@ -21,37 +24,55 @@ pub struct DateTime {
 }
 
 impl DateTime {
-    /// The instant, in UTC, cut to microseconds.
-    pub fn from_timestamp(at: Timestamp) -> Self {
-        let nanosecond = at.subsec_nanosecond().rem_euclid(1_000_000_000);
-        let micros =
-            at.as_microsecond() - i64::from(at.subsec_nanosecond() < 0 && nanosecond % 1000 != 0);
-        Self::from_epoch_micros(micros).unwrap_or(Self::EPOCH)
-    }
-
     /// 1970-01-01T00:00:00+00:00
     pub const EPOCH: Self = Self {
         civil: civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0),
         offset: Some(0),
     };
 
+    /// Midnight UTC of a day.
+    pub fn midnight(date: Date) -> Self {
+        Self {
+            civil: date.to_datetime(Time::midnight()),
+            offset: Some(0),
+        }
+    }
+
+    /// The instant in UTC, cut to microseconds.
+    pub fn from_timestamp(at: Timestamp) -> Self {
+        let borrow = i64::from(at.subsec_nanosecond() < 0 && at.subsec_nanosecond() % 1000 != 0);
+        Self::from_epoch_micros(at.as_microsecond() - borrow).unwrap_or(Self::EPOCH)
+    }
+
     /// Microseconds since 1970 as a date in UTC; `None` outside the years 1 to 9999.
     pub fn from_epoch_micros(micros: i64) -> Option<Self> {
         Self::EPOCH.shifted(micros).ok()
     }
 
-    /// The instant; a date without offset counts as UTC. Years outside jiff's range are cut.
+    /// The instant; a date without offset counts as UTC. One beyond jiff's range is cut to it.
     pub fn timestamp(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.epoch_micros()).unwrap_or(if self.civil.year() > 0 {
-            Timestamp::MAX
-        } else {
+        let micros = self.epoch_micros();
+        let edge = if micros < 0 {
             Timestamp::MIN
-        })
+        } else {
+            Timestamp::MAX
+        };
+        Timestamp::from_microsecond(micros).unwrap_or(edge)
     }
 
     /// Microseconds since 1970; a date without offset counts as UTC.
     pub fn epoch_micros(&self) -> i64 {
-        self.civil_micros() - i64::from(self.offset.unwrap_or(0)) * 1_000_000
+        self.civil_micros() - i64::from(self.offset.unwrap_or(0)) * SECOND
+    }
+
+    /// Seconds since 1970 as a float.
+    pub fn epoch_seconds(&self) -> f64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the reference computes with floats too"
+        )]
+        let micros = self.epoch_micros() as f64;
+        micros / 1e6
     }
 
     /// The same instant with offset 0; a date without offset is taken as UTC.
@@ -83,9 +104,56 @@ impl DateTime {
         span.negated().after(self)
     }
 
+    /// Python's `isoformat(sep)`: microseconds only when there are some.
+    pub fn isoformat(&self, separator: char) -> String {
+        let civil = self.civil;
+        let mut text = format!(
+            "{}{separator}{:02}:{:02}:{:02}",
+            date_text(civil.date()),
+            civil.hour(),
+            civil.minute(),
+            civil.second()
+        );
+        if self.microsecond() != 0 {
+            text += &format!(".{:06}", self.microsecond());
+        }
+        text + &self
+            .offset
+            .map(|offset| offset_text(offset, ":"))
+            .unwrap_or_default()
+    }
+
+    /// Microsecond of the second.
+    pub fn microsecond(&self) -> i32 {
+        self.civil.subsec_nanosecond() / 1000
+    }
+
     /// Microseconds of the wall clock since 1970.
     pub(super) fn civil_micros(&self) -> i64 {
         let elapsed = self.civil.duration_since(Self::EPOCH.civil);
-        elapsed.as_secs() * 1_000_000 + i64::from(elapsed.subsec_micros())
+        elapsed.as_secs() * SECOND + i64::from(elapsed.subsec_micros())
     }
+}
+
+/// As Python's `str(value)`: `2025-06-17 10:30:45.123456+00:00`.
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.isoformat(' '))
+    }
+}
+
+/// `2024-01-31`
+pub fn date_text(date: Date) -> String {
+    format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
+}
+
+/// `+02:00`, with seconds when there are some.
+pub(super) fn offset_text(offset: i32, colon: &str) -> String {
+    let sign = if offset < 0 { '-' } else { '+' };
+    let offset = offset.abs();
+    let mut text = format!("{sign}{:02}{colon}{:02}", offset / 3600, offset / 60 % 60);
+    if offset % 60 != 0 {
+        text += &format!("{colon}{:02}", offset % 60);
+    }
+    text
 }

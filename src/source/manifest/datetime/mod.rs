@@ -7,7 +7,8 @@ mod iso;
 mod parse;
 mod span;
 
-pub use instant::{DateTime, MAX_YEAR};
+pub use instant::{DateTime, MAX_YEAR, date_text};
+
 pub use span::Span;
 
 /// A date, format or duration that could not be understood.
@@ -23,3 +24,6 @@ impl DateError {
         Self { what: what.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

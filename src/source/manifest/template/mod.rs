@@ -7,12 +7,14 @@
 //! per kind of place.
 
 mod context;
+mod float;
 mod literal;
 mod nested;
 
 use std::collections::BTreeSet;
 
 pub use context::{Binding, Context, SliceView};
+pub(crate) use float::float_text;
 pub use literal::Literal;
 pub use nested::Nested;
 
