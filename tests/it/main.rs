@@ -6,5 +6,6 @@
     reason = "a test fails by panicking, and exports nothing"
 )]
 
+mod http_client;
 mod redis_store;
 mod support;

@@ -1,3 +1,5 @@
 //! What the tests share: a Redis per run, a worker process, a provider that can be told what to answer.
 
 pub mod redis;
+
+pub mod raw_http;
