@@ -295,8 +295,13 @@ impl Reader {
                     at.line += 1;
                     at.column = 0;
                 }
-                '\t' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fefe}' => {}
-                '\u{ff00}'..='\u{fffd}' | '\u{10000}'.. => {}
+                '\t'
+                | '\r'
+                | ' '..='~'
+                | '\u{85}'
+                | '\u{a0}'..='\u{fefe}'
+                | '\u{ff00}'..='\u{fffd}'
+                | '\u{10000}'.. => {}
                 _ => {
                     return Err(self.problem(
                         at,

@@ -2,4 +2,8 @@
 
 pub mod catalog;
 pub mod datetime;
+pub mod fields;
+pub mod resolve;
 pub mod template;
+#[cfg(test)]
+mod vectors_tests;

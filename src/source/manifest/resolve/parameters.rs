@@ -1,0 +1,258 @@
+//! Default types of components, and `$parameters` handed down from a component to those inside.
+
+use super::{Budget, Members, check_depth, count, into_map, into_members};
+use crate::document::{Kind, Node, Position, Problem};
+use crate::source::manifest::fields::{kind_name, problem};
+
+/// The field that holds a component's parameters.
+const PARAMETERS: &str = "$parameters";
+
+/// Gives the component at `identifier` (`{parent type}.{field}`) and all inside it their default
+/// types and their parameters.
+///
+/// A parameter also becomes a field of every component that does not have one of that name.
+/// Neither passes through plain maps, nor into JSON schemas.
+pub(in crate::source::manifest) fn propagate(
+    identifier: &str,
+    component: Node,
+) -> Result<Node, Problem> {
+    Propagating::default().component(identifier, component, &Members::new(), 0)
+}
+
+#[derive(Default)]
+struct Propagating {
+    budget: Budget,
+}
+
+impl Propagating {
+    fn component(
+        &mut self,
+        identifier: &str,
+        node: Node,
+        inherited: &Members,
+        depth: usize,
+    ) -> Result<Node, Problem> {
+        let Node { kind, at } = node;
+        let entries = match kind {
+            Kind::Map(entries) => entries,
+            kind => return Ok(Node { kind, at }),
+        };
+        check_depth(depth, at)?;
+        let mut members = into_members(entries);
+        add_default_type(identifier, &mut members, at);
+        let mut parameters = self.copy(inherited, at)?;
+        parameters.extend(own_parameters(&mut members)?);
+        let Some(kind) = component_type(&members) else {
+            if !is_schema(&members) {
+                self.nested_only(identifier, &mut members, &parameters, depth)?;
+            }
+            return Ok(Node {
+                kind: into_map(members),
+                at,
+            });
+        };
+        for (key, value) in self.copy(&parameters, at)? {
+            let missing = members.get(&key).is_none_or(|(_, own)| is_falsy(own));
+            if missing {
+                members.insert(key, value);
+            }
+        }
+        for (field, (_, value)) in &mut members {
+            if !matches!(value.kind, Kind::Map(_) | Kind::List(_)) {
+                continue;
+            }
+            // A parameter does not go into the field it has become: that would never end.
+            let excluded = parameters.shift_remove(field);
+            let identifier = format!("{kind}.{field}");
+            match &mut value.kind {
+                Kind::List(items) => {
+                    for item in items {
+                        self.replace(&identifier, item, &parameters, depth)?;
+                    }
+                }
+                _ => self.replace(&identifier, value, &parameters, depth)?,
+            }
+            if let Some(excluded) = excluded
+                && !is_falsy(&excluded.1)
+            {
+                parameters.insert(field.clone(), excluded);
+            }
+        }
+        if !parameters.is_empty() {
+            let value = Node {
+                kind: into_map(parameters),
+                at,
+            };
+            members.insert(PARAMETERS.to_owned(), (at, value));
+        }
+        Ok(Node {
+            kind: into_map(members),
+            at,
+        })
+    }
+
+    /// A plain map: only maps with a type directly inside it are components.
+    fn nested_only(
+        &mut self,
+        identifier: &str,
+        members: &mut Members,
+        parameters: &Members,
+        depth: usize,
+    ) -> Result<(), Problem> {
+        for (_, value) in members.values_mut() {
+            if value.get("type").is_some_and(|kind| !is_falsy(kind)) {
+                self.replace(identifier, value, parameters, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replace(
+        &mut self,
+        identifier: &str,
+        slot: &mut Node,
+        parameters: &Members,
+        depth: usize,
+    ) -> Result<(), Problem> {
+        let node = std::mem::replace(slot, Node::synthetic(Kind::Null));
+        *slot = self.component(identifier, node, parameters, depth + 1)?;
+        Ok(())
+    }
+
+    fn copy(&mut self, parameters: &Members, at: Position) -> Result<Members, Problem> {
+        let size = parameters.values().map(|(_, value)| count(value)).sum();
+        self.budget.charge(size, at)?;
+        Ok(parameters.clone())
+    }
+}
+
+fn own_parameters(members: &mut Members) -> Result<Members, Problem> {
+    match members.shift_remove(PARAMETERS) {
+        None => Ok(Members::new()),
+        Some((
+            _,
+            Node {
+                kind: Kind::Map(entries),
+                ..
+            },
+        )) => Ok(into_members(entries)),
+        Some((key_at, value)) => Err(problem(
+            key_at,
+            format!("$parameters is {}", kind_name(&value)),
+            "make it a map of names and values",
+        )),
+    }
+}
+
+/// The name of the component that a map is; `None` for plain maps and JSON schemas.
+fn component_type(members: &Members) -> Option<String> {
+    match &members.get("type")?.1.kind {
+        Kind::String(text) if text == "object" => None,
+        Kind::String(text) => Some(text.clone()),
+        Kind::List(_) | Kind::Map(_) => None,
+        _ => Some(String::new()),
+    }
+}
+
+/// Whether a map with such members is a JSON schema: `type: object`, a union of types, or the
+/// `properties` of something that has a property named `type`.
+fn is_schema(members: &Members) -> bool {
+    members.contains_key("type")
+}
+
+/// Python's `not value`.
+fn is_falsy(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Null => true,
+        Kind::Bool(value) => !value,
+        Kind::Int(value) => *value == 0,
+        Kind::Float(value) => *value == 0.0,
+        Kind::BigNumber(_) => false,
+        Kind::String(text) => text.is_empty(),
+        Kind::List(items) => items.is_empty(),
+        Kind::Map(entries) => entries.is_empty(),
+    }
+}
+
+fn add_default_type(identifier: &str, members: &mut Members, at: Position) {
+    if members.contains_key("type") {
+        return;
+    }
+    let kind = if members.contains_key("class_name") {
+        default_custom_type(identifier)
+    } else {
+        default_type(identifier)
+    };
+    if let Some(kind) = kind {
+        let node = Node {
+            kind: Kind::String(kind.to_owned()),
+            at,
+        };
+        members.insert("type".to_owned(), (at, node));
+    }
+}
+
+/// The type of a component that leaves it out, by the field it stands in.
+///
+/// Only these fields have a default: a type is never guessed from what a map holds.
+fn default_type(identifier: &str) -> Option<&'static str> {
+    Some(match identifier {
+        "CompositeErrorHandler.error_handlers" | "HttpRequester.error_handler" => {
+            "DefaultErrorHandler"
+        }
+        "CursorPagination.decoder" | "DefaultPaginator.decoder" | "DpathExtractor.decoder" => {
+            "JsonDecoder"
+        }
+        "DatetimeBasedCursor.start_datetime" | "DatetimeBasedCursor.end_datetime" => {
+            "MinMaxDatetime"
+        }
+        "DatetimeBasedCursor.start_time_option"
+        | "DatetimeBasedCursor.end_time_option"
+        | "DefaultPaginator.page_size_option"
+        | "ListPartitionRouter.request_option"
+        | "ParentStreamConfig.request_option" => "RequestOption",
+        "DeclarativeSource.check" => "CheckStream",
+        "DeclarativeSource.spec" => "Spec",
+        "DeclarativeSource.streams"
+        | "DynamicDeclarativeStream.stream_template"
+        | "ParentStreamConfig.stream" => "DeclarativeStream",
+        "DeclarativeStream.retriever"
+        | "HttpComponentsResolver.retriever"
+        | "DynamicSchemaLoader.retriever" => "SimpleRetriever",
+        "DeclarativeStream.schema_loader" => "JsonFileSchemaLoader",
+        "DynamicDeclarativeStream.components_resolver" => "ConfigComponentResolver",
+        "HttpComponentsResolver.components_mapping"
+        | "ConfigComponentsResolver.components_mapping" => "ComponentMappingDefinition",
+        "ConfigComponentsResolver.stream_config" => "StreamConfig",
+        "DefaultErrorHandler.response_filters" => "HttpResponseFilter",
+        "DpathExtractor.record_expander" => "RecordExpander",
+        "RecordExpander.parent_fields" => "ParentFieldPath",
+        "RecordSelector.extractor" => "DpathExtractor",
+        "RecordSelector.record_filter" => "RecordFilter",
+        "SimpleRetriever.paginator" => "NoPagination",
+        "SimpleRetriever.record_selector" => "RecordSelector",
+        "SimpleRetriever.requester" => "HttpRequester",
+        "SubstreamPartitionRouter.parent_stream_configs"
+        | "CustomPartitionRouter.parent_stream_configs" => "ParentStreamConfig",
+        "AddFields.fields" => "AddedFieldDefinition",
+        "SchemaTypeIdentifier.types_map" => "TypesMap",
+        _ => return None,
+    })
+}
+
+/// The same for components that name a Python class.
+fn default_custom_type(identifier: &str) -> Option<&'static str> {
+    Some(match identifier {
+        "CompositeErrorHandler.backoff_strategies" | "DefaultErrorHandler.backoff_strategies" => {
+            "CustomBackoffStrategy"
+        }
+        "DeclarativeStream.retriever" => "CustomRetriever",
+        "DeclarativeStream.transformations" => "CustomTransformation",
+        "DefaultPaginator.pagination_strategy" => "CustomPaginationStrategy",
+        "HttpRequester.authenticator" => "CustomAuthenticator",
+        "HttpRequester.error_handler" => "CustomErrorHandler",
+        "RecordSelector.extractor" => "CustomRecordExtractor",
+        "SimpleRetriever.partition_router" => "CustomPartitionRouter",
+        _ => return None,
+    })
+}

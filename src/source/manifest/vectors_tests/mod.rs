@@ -1,0 +1,86 @@
+//! The engine's parts against the answers of the format's reference, in `tests/fixtures/vectors`.
+//!
+//! A case that is not run is named below with its reason, and counted in the output.
+
+mod resolution;
+
+use crate::json::{self, Value};
+
+/// What became of one case.
+enum Verdict {
+    Same,
+    Different(String),
+    #[expect(dead_code, reason = "every case of the files read so far is run")]
+    Skipped(&'static str),
+}
+
+/// Runs every item of `tests/fixtures/vectors/{file}.json` and fails on the first few differences.
+fn run(file: &str, mut case: impl FnMut(&Value) -> Verdict) {
+    let path = format!(
+        "{}/tests/fixtures/vectors/{file}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let vectors = json::parse(&std::fs::read(path).unwrap()).unwrap();
+    let items = vectors.get("items").and_then(Value::as_array).unwrap();
+    let mut same = 0;
+    let mut skipped = std::collections::BTreeMap::<&str, Vec<&str>>::new();
+    let mut different = Vec::new();
+    for item in items {
+        let id = text(item, "id");
+        match case(item) {
+            Verdict::Same => same += 1,
+            Verdict::Skipped(reason) => skipped.entry(reason).or_default().push(id),
+            Verdict::Different(how) => different.push(format!("{id}: {how}\n    {item}")),
+        }
+    }
+    let left_out: Vec<String> = skipped
+        .iter()
+        .map(|(reason, ids)| format!("{} {reason} ({})", ids.len(), ids.join(" ")))
+        .collect();
+    eprintln!("{file}: {same} same; skipped: [{}]", left_out.join("; "));
+    assert!(
+        different.is_empty(),
+        "{} of {} differ:\n{}",
+        different.len(),
+        items.len(),
+        different.join("\n")
+    );
+}
+
+/// Compares with the item's `result`: the same value, or both an error.
+fn verdict(item: &Value, ours: Result<Value, String>) -> Verdict {
+    let result = item.get("result").unwrap();
+    match (result.get("value"), ours) {
+        (Some(value), Ok(ours)) if *value == ours => Verdict::Same,
+        (None, Err(_)) => Verdict::Same,
+        (_, Ok(ours)) => Verdict::Different(format!("got {ours}")),
+        (_, Err(error)) => Verdict::Different(format!("got the error: {error}")),
+    }
+}
+
+fn text<'v>(item: &'v Value, key: &str) -> &'v str {
+    item.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The document that a JSON value stands for.
+fn node(value: &Value) -> crate::document::Node {
+    use crate::document::{Entry, Kind, Node, Position};
+    Node::synthetic(match value {
+        Value::Null => Kind::Null,
+        Value::Bool(value) => Kind::Bool(*value),
+        Value::Int(value) => Kind::Int(*value),
+        Value::Float(value) => Kind::Float(*value),
+        Value::BigNumber(text) => Kind::BigNumber(text.clone()),
+        Value::String(text) => Kind::String(text.clone()),
+        Value::Array(items) => Kind::List(items.iter().map(node).collect()),
+        Value::Object(map) => Kind::Map(
+            map.iter()
+                .map(|(key, value)| Entry {
+                    key: key.clone(),
+                    key_at: Position::default(),
+                    value: node(value),
+                })
+                .collect(),
+        ),
+    })
+}
