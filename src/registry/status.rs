@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What a poller's loop is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -211,8 +211,19 @@ pub struct Totals {
     pub items_fetched: u64,
     /// Signals published.
     pub items_published: u64,
-    /// Mean duration of a poll.
+    /// Mean duration of a poll; whole milliseconds in JSON.
+    #[serde(serialize_with = "as_whole_number")]
     pub average_latency_ms: f64,
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a mean of durations is neither negative nor near 2^64; serde passes a reference"
+)]
+fn as_whole_number<S: Serializer>(mean: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(mean.round() as u64)
 }
 
 impl Totals {

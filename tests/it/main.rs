@@ -7,5 +7,6 @@
 )]
 
 mod http_client;
+mod ops_http;
 mod redis_store;
 mod support;
