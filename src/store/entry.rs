@@ -74,6 +74,18 @@ impl<'a> EntryWriter<'a> {
         signal: &Signal,
         mut field: impl FnMut(&'static str, &[u8]),
     ) {
+        for (name, value) in FIELD_NAMES.into_iter().zip(self.values(signal)) {
+            if let Some(value) = value {
+                field(name, value);
+            }
+        }
+    }
+
+    /// The values of [`FIELD_NAMES`] for `signal`; all but the last are text.
+    pub(super) fn values<'v>(
+        &'v mut self,
+        signal: &'v Signal,
+    ) -> [Option<&'v [u8]>; FIELD_NAMES.len()] {
         self.version.clear();
         push_hex(&mut self.version, signal.version);
         self.id.clear();
@@ -99,7 +111,7 @@ impl<'a> EntryWriter<'a> {
             ChangeKind::Updated => &self.types[1],
             ChangeKind::Deleted => &self.types[2],
         };
-        let values: [Option<&[u8]>; 15] = [
+        [
             Some(b"1.0"),
             Some(self.id.as_bytes()),
             Some(self.source.as_bytes()),
@@ -115,12 +127,7 @@ impl<'a> EntryWriter<'a> {
             Some(self.epoch.as_bytes()),
             Some(self.sequence.as_bytes()),
             Some(&signal.data),
-        ];
-        for (name, value) in FIELD_NAMES.into_iter().zip(values) {
-            if let Some(value) = value {
-                field(name, value);
-            }
-        }
+        ]
     }
 }
 

@@ -17,7 +17,7 @@ use super::entry::EntryWriter;
 use super::{
     Acquired, Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, DeadLetterEntry, KnownVersion,
     Lease, LeaseInfo, Owner, Renewed, State, Store, StoreError, StreamEntry, StreamLevel,
-    is_state_field_of, is_version_field_of, local_id, parse_local_id,
+    add_to_metric, is_state_field_of, is_version_field_of, local_id, parse_local_id,
 };
 
 /// A store that lives as long as its last clone.
@@ -338,14 +338,9 @@ impl Store for MemoryStore {
     ) -> Result<(), StoreError> {
         self.with(connector, |held| {
             for (name, amount) in add {
-                let before = match held.metrics.get(*name) {
-                    None => 0,
-                    Some(text) => text.parse::<i64>().map_err(|_| {
-                        StoreError::Corrupt(format!("metric {name} is no number: {text:?}"))
-                    })?,
-                };
-                let after = before.saturating_add(*amount);
-                held.metrics.insert((*name).to_owned(), after.to_string());
+                let before = held.metrics.get(*name).map(String::as_str);
+                let after = add_to_metric(name, before, *amount)?;
+                held.metrics.insert((*name).to_owned(), after);
             }
             for (name, value) in set {
                 held.metrics.insert((*name).to_owned(), value.clone());

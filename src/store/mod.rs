@@ -221,6 +221,17 @@ fn is_state_field_of(field: &str, stream: &str) -> bool {
 /// Dead letters kept per connector; older ones make room.
 const DEAD_LETTERS_KEPT: usize = 10_000;
 
+/// A counter's text after adding `amount`; no text is zero.
+fn add_to_metric(name: &str, text: Option<&str>, amount: i64) -> Result<String, StoreError> {
+    let before = text.map_or(Ok(0), str::parse::<i64>).map_err(|_| {
+        StoreError::Corrupt(format!(
+            "the counter {name} is no number: {:?}",
+            text.unwrap_or("")
+        ))
+    })?;
+    Ok(before.saturating_add(amount).to_string())
+}
+
 /// The id of an entry in a store that numbers entries itself; looks like one of Redis.
 fn local_id(number: u64) -> String {
     format!("{number}-0")
@@ -470,11 +481,12 @@ pub async fn open(
 ) -> Result<Arc<dyn Store>, StoreError> {
     match address {
         StoreAddress::Memory => Ok(Arc::new(MemoryStore::new())),
-        StoreAddress::Sqlite(_) | StoreAddress::Redis(_) => {
-            let _ = options;
-            Err(StoreError::Misconfigured(format!(
-                "cannot open {address} yet"
-            )))
+        StoreAddress::Sqlite(path) => {
+            let store = sqlite::SqliteStore::open(path, &options.key_prefix).await?;
+            Ok(Arc::new(store))
         }
+        StoreAddress::Redis(_) => Err(StoreError::Misconfigured(format!(
+            "cannot open {address} yet"
+        ))),
     }
 }
