@@ -9,4 +9,5 @@
 mod http_client;
 mod ops_http;
 mod redis_store;
+mod store_contract;
 mod support;

@@ -1,0 +1,75 @@
+//! What every store promises: one list of statements, each held against memory, SQLite and a
+//! real Redis.
+
+mod committing;
+mod leasing;
+mod reading;
+mod scene;
+
+use self::scene::Scene;
+
+/// Makes one test per statement and store.
+macro_rules! contract {
+    ($($module:ident: $($statement:ident),+;)+) => {
+        mod in_memory {
+            $($(#[tokio::test]
+            async fn $statement() {
+                super::$module::$statement(super::Scene::in_memory()).await;
+            })+)+
+        }
+        mod in_sqlite {
+            $($(#[tokio::test]
+            async fn $statement() {
+                super::$module::$statement(super::Scene::in_sqlite().await).await;
+            })+)+
+        }
+    };
+}
+
+contract! {
+    leasing:
+        a_new_connector_starts_with_epoch_one_and_no_state,
+        a_held_lease_is_busy_for_others,
+        a_repeated_acquisition_keeps_the_epoch,
+        an_expired_lease_goes_to_the_next_with_a_higher_epoch,
+        the_previous_owner_is_replaced_at_once,
+        a_foreign_previous_owner_opens_nothing,
+        one_of_many_contenders_wins,
+        a_renewal_extends_the_lease,
+        a_renewal_tells_why_it_failed,
+        an_expired_lease_is_lost_and_not_revived,
+        a_released_lease_is_free_and_its_owner_fenced,
+        a_late_release_leaves_the_next_holder_alone,
+        a_release_wakes_standbys,
+        a_broken_lease_is_lost_but_fences_nobody_yet,
+        leases_are_listed_while_they_are_held;
+    committing:
+        a_commit_writes_everything,
+        entries_carry_the_documented_fields_in_order,
+        an_identical_resend_writes_nothing_twice,
+        a_sequence_that_does_not_follow_is_a_gap,
+        a_newer_epoch_fences_the_older,
+        a_commit_without_lease_key_applies_and_says_so,
+        a_commit_extends_the_lease,
+        a_commit_without_signals_moves_state_alone,
+        a_refused_commit_writes_nothing,
+        an_output_at_its_limit_is_bounded,
+        large_commits_arrive_whole,
+        any_bytes_arrive_unchanged,
+        concurrent_resends_apply_once,
+        connectors_share_an_output_but_nothing_else;
+    reading:
+        unknown_names_are_empty,
+        state_survives_as_the_last_commit_left_it,
+        versions_are_set_replaced_and_removed,
+        state_fields_are_set_and_removed,
+        a_reset_keeps_epoch_and_sequence,
+        a_reset_of_one_stream_spares_the_others,
+        a_reset_is_fenced,
+        entries_are_read_in_order_from_any_point,
+        a_reader_waits_for_the_next_entry,
+        ids_that_are_none_are_refused,
+        dead_letters_are_kept_and_purged,
+        metrics_add_and_set,
+        nothing_is_trimmed_without_consumers;
+}
