@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use status::{ConnectorStatus, Health, MetricsView, Phase, PollSummary, Totals};
+pub use status::{ConnectorStatus, Health, MetricsView, Phase, PollSummary, Progress, Totals};
 
 /// Shared board of all connectors of this process.
 #[derive(Debug, Clone, Default)]

@@ -90,6 +90,18 @@ pub struct PollSummary {
     pub not_modified: u64,
 }
 
+/// How far the running poll got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Answers read.
+    pub pages: u64,
+    /// Records read.
+    pub records: u64,
+    /// Time since the poll began, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
 /// One connector on the board.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,6 +141,8 @@ pub struct ConnectorStatus {
     pub consecutive_failures: u32,
     /// The last poll that ended.
     pub last_summary: Option<PollSummary>,
+    /// How far the running poll got; `None` between polls.
+    pub progress: Option<Progress>,
     /// Totals of this process.
     pub totals: Totals,
     /// By when the loop must have shown life again; past it `/livez` fails.
@@ -162,6 +176,7 @@ impl ConnectorStatus {
             failing_streams: BTreeMap::new(),
             consecutive_failures: 0,
             last_summary: None,
+            progress: None,
             totals: Totals::default(),
             deadline: None,
             poll_interval_ms: 0,
@@ -214,6 +229,26 @@ pub struct Totals {
     /// Mean duration of a poll; whole milliseconds in JSON.
     #[serde(serialize_with = "as_whole_number")]
     pub average_latency_ms: f64,
+}
+
+impl Totals {
+    /// Adds one poll that ended.
+    pub fn add(&mut self, summary: &PollSummary, succeeded: bool) {
+        self.total_polls += 1;
+        if succeeded {
+            self.successful_polls += 1;
+        } else {
+            self.failed_polls += 1;
+        }
+        self.items_fetched += summary.fetched;
+        self.items_published += summary.published;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "exact up to 2^53; no count gets there"
+        )]
+        let (took, polls) = (summary.duration_ms as f64, self.total_polls as f64);
+        self.average_latency_ms += (took - self.average_latency_ms) / polls;
+    }
 }
 
 #[expect(

@@ -1,0 +1,111 @@
+//! Changes that wait for their commit, cut where a commit becomes too large for a shared store.
+
+use bytes::Bytes;
+
+use super::detect::KeyedVersion;
+use crate::signal::{Signal, Version};
+use crate::store::{DeadLetter, VersionEntry, version_field};
+
+/// Records per commit. Measured on Redis: a hundred of 2 KB hold it for half a millisecond, and
+/// more at once are slower, not faster.
+pub(super) const MAX_RECORDS: usize = 100;
+
+/// Bytes of data per commit.
+pub(super) const MAX_BYTES: usize = 256 * 1024;
+
+/// A dead letter keeps this much of its record.
+const MAX_DEAD_BYTES: usize = 64 * 1024;
+
+/// What the next commit of one stream will hold.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Signals in order.
+    pub(super) signals: Vec<Signal>,
+    /// Versions to set.
+    pub(super) versions: Vec<VersionEntry>,
+    /// Version fields to remove.
+    pub(super) gone: Vec<Vec<u8>>,
+    /// Records that failed.
+    pub(super) dead_letters: Vec<DeadLetter>,
+    bytes: usize,
+    /// How many signals already own their data.
+    detached: usize,
+}
+
+impl Batch {
+    /// Adds a changed record.
+    pub(super) fn change(&mut self, stream: &str, signal: Signal, version: &KeyedVersion) {
+        self.bytes += signal.data.len();
+        self.signals.push(signal);
+        self.refresh(stream, version);
+    }
+
+    /// Adds a version without a signal.
+    pub(super) fn refresh(&mut self, stream: &str, version: &KeyedVersion) {
+        let field = version_field(stream, &version.key);
+        self.versions.push(VersionEntry {
+            field,
+            known: version.known,
+        });
+    }
+
+    /// Adds a deletion; without a signal the version is only forgotten.
+    pub(super) fn delete(&mut self, field: Vec<u8>, signal: Option<Signal>) {
+        self.signals.extend(signal);
+        self.gone.push(field);
+    }
+
+    /// Adds a record that cannot become a signal.
+    pub(super) fn reject(&mut self, stream: &str, reason: String, data: &Bytes) {
+        let data = Bytes::copy_from_slice(&data[..data.len().min(MAX_DEAD_BYTES)]);
+        self.bytes += data.len();
+        self.dead_letters.push(DeadLetter {
+            stream: stream.to_owned(),
+            reason,
+            data,
+        });
+    }
+
+    /// Whether the next record belongs into another commit.
+    pub(super) fn is_full(&self) -> bool {
+        let records = self
+            .signals
+            .len()
+            .max(self.versions.len())
+            .max(self.gone.len());
+        records + self.dead_letters.len() >= MAX_RECORDS || self.bytes >= MAX_BYTES
+    }
+
+    /// Whether `next` bytes more would pass the bound of a commit that holds something.
+    pub(super) fn overflows_with(&self, next: usize) -> bool {
+        !self.is_empty() && self.bytes + next > MAX_BYTES
+    }
+
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.signals.is_empty()
+            && self.versions.is_empty()
+            && self.gone.is_empty()
+            && self.dead_letters.is_empty()
+    }
+
+    /// Copies the data of waiting signals, so that a few of them do not keep whole pages in
+    /// memory.
+    pub(super) fn detach(&mut self) {
+        for signal in &mut self.signals[self.detached..] {
+            signal.data = Bytes::copy_from_slice(&signal.data);
+        }
+        self.detached = self.signals.len();
+    }
+}
+
+/// The signal of a record that is gone.
+pub(super) fn deletion(key: &str, version: Version, time: String) -> Signal {
+    Signal {
+        kind: crate::signal::ChangeKind::Deleted,
+        subject: key.to_owned(),
+        version,
+        time,
+        data: Bytes::from_static(b"{}"),
+    }
+}

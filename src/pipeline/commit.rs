@@ -1,0 +1,102 @@
+//! The one write of a cycle, and what its answers mean.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::CycleError;
+use crate::registry::{ConnectorRegistry, Phase};
+use crate::store::{Commit, Committed, Lease, Store, StoreError};
+use crate::telemetry::metrics::{CommitOutcome, ConnectorMetrics};
+
+/// How often a full output stream is looked at again.
+const FULL_RECHECK: Duration = Duration::from_secs(1);
+
+/// Whether the tenure goes on after a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tenure {
+    /// The lease is held.
+    Goes,
+    /// The commit counts, but the lease key names nobody or somebody else.
+    Ends,
+    /// Asked to stop while the output stream was full: nothing was written.
+    Stopped,
+}
+
+/// Writes the commits of one tenure, one at a time.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) lease: Lease,
+    pub(super) applied: Arc<AtomicU64>,
+    pub(super) registry: ConnectorRegistry,
+    pub(super) metrics: ConnectorMetrics,
+    pub(super) stop: CancellationToken,
+}
+
+impl Writer {
+    /// Writes `commit`; waits while the output stream is full.
+    pub(super) async fn write(&self, commit: &Commit) -> Result<Tenure, CycleError> {
+        let mut waited = false;
+        loop {
+            let started = tokio::time::Instant::now();
+            let answer = self.store.commit(&self.lease, commit).await;
+            self.metrics.committed(outcome(&answer), started.elapsed());
+            match answer? {
+                Committed::Applied { lease_held } => {
+                    self.applied.store(commit.sequence, Ordering::Release);
+                    if waited {
+                        self.set_phase(Phase::Polling);
+                    }
+                    return Ok(if lease_held {
+                        Tenure::Goes
+                    } else {
+                        Tenure::Ends
+                    });
+                }
+                Committed::Fenced => return Err(CycleError::LeaseLost),
+                Committed::Gap { stored } => return Err(CycleError::StoreBehind { stored }),
+                Committed::InDoubt => return Err(CycleError::InDoubt),
+                Committed::Full { length } => {
+                    if !waited {
+                        waited = true;
+                        tracing::warn!(
+                            connector.id = &*self.lease.connector,
+                            output_stream = &*commit.output.stream,
+                            length,
+                            "output stream is full: publishing waits for its consumers"
+                        );
+                        self.set_phase(Phase::BackPressure);
+                    }
+                    let level = self.store.trim(&commit.output.stream).await?;
+                    self.registry.update(&self.lease.connector, |status| {
+                        status.output_length = Some(level.length);
+                        status.deadline = super::deadline_in(FULL_RECHECK + Duration::from_mins(1));
+                    });
+                    tokio::select! {
+                        () = self.stop.cancelled() => return Ok(Tenure::Stopped),
+                        () = tokio::time::sleep(FULL_RECHECK) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.registry
+            .update(&self.lease.connector, |status| status.phase = phase);
+    }
+}
+
+fn outcome(answer: &Result<Committed, StoreError>) -> CommitOutcome {
+    match answer {
+        Ok(Committed::Applied { .. }) => CommitOutcome::Applied,
+        Ok(Committed::Fenced) => CommitOutcome::Fenced,
+        Ok(Committed::Gap { .. }) => CommitOutcome::Gap,
+        Ok(Committed::Full { .. }) => CommitOutcome::Full,
+        Ok(Committed::InDoubt) => CommitOutcome::InDoubt,
+        Err(_) => CommitOutcome::Error,
+    }
+}

@@ -1,0 +1,542 @@
+//! The steps of one cycle, from the first page to the last commit.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::batch::{Batch, MAX_RECORDS, deletion};
+use super::commit::{Tenure, Writer};
+use super::detect::{Detection, Rule, rfc3339};
+use super::session::split_field;
+use super::versions::key_hash;
+use super::{CycleError, CycleReport, Pipeline, Session};
+use crate::registry::{Phase, PollSummary, Progress};
+use crate::signal::{ChangeKind, Origin, Via};
+use crate::source::{Event, Events, Outcome, Page, ReadState, StreamSpec};
+use crate::store::{Commit, Output};
+
+/// How long a few changes wait for more before they are committed.
+const FLUSH_AFTER: Duration = Duration::from_millis(50);
+
+/// Vanished records looked up in the store at a time.
+const DELETIONS_AT_ONCE: usize = 10_000;
+
+/// Poison records remembered, so that a poll does not bury the same one again.
+const MAX_BURIED: usize = 10_000;
+
+impl Pipeline {
+    /// Reads all streams once and commits what changed.
+    ///
+    /// Stops at the next page boundary when `stop` is cancelled; what was read until then is
+    /// committed. An error ends the tenure: the session must not be used again.
+    pub async fn run_cycle(
+        &self,
+        session: &mut Session,
+        stop: &CancellationToken,
+    ) -> Result<CycleReport, CycleError> {
+        let started = Instant::now();
+        let mut cycle = Cycle::new(self, session, stop);
+        let result = cycle.run().await;
+        let mut report = cycle.report;
+        report.summary.duration_ms =
+            u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        result.map(|()| report)
+    }
+}
+
+struct Cycle<'c> {
+    pipeline: &'c Pipeline,
+    session: &'c mut Session,
+    stop: &'c CancellationToken,
+    writer: Arc<Writer>,
+    streams: Vec<StreamProgress>,
+    report: CycleReport,
+    batch: Batch,
+    batch_stream: Arc<str>,
+    batch_since: Option<Instant>,
+    /// State to write with the next commit: every record it covers is in that commit or before.
+    ready_state: BTreeMap<String, Option<String>>,
+    /// The commit on its way: while the store works, the next batch is detected.
+    in_flight: JoinSet<(Commit, Result<Tenure, CycleError>)>,
+    lease_ended: bool,
+    started: Instant,
+}
+
+/// How far the read of one stream got.
+struct StreamProgress {
+    rule: Rule,
+    begun: bool,
+    rejected: u64,
+    repeated_differently: u64,
+}
+
+impl<'c> Cycle<'c> {
+    fn new(pipeline: &'c Pipeline, session: &'c mut Session, stop: &'c CancellationToken) -> Self {
+        let detection = &pipeline.config.change_detection;
+        let progress = |spec: &StreamSpec| StreamProgress {
+            rule: Rule::new(&spec.signal, detection, !spec.lists_everything),
+            begun: false,
+            rejected: 0,
+            repeated_differently: 0,
+        };
+        Self {
+            writer: Arc::new(Writer {
+                store: pipeline.store.clone(),
+                lease: session.lease.clone(),
+                applied: session.applied.clone(),
+                registry: pipeline.registry.clone(),
+                metrics: pipeline.metrics.clone(),
+                stop: stop.clone(),
+            }),
+            streams: pipeline.source.streams().iter().map(progress).collect(),
+            pipeline,
+            session,
+            stop,
+            report: CycleReport::default(),
+            batch: Batch::default(),
+            batch_stream: Arc::from(""),
+            batch_since: None,
+            ready_state: BTreeMap::new(),
+            in_flight: JoinSet::new(),
+            lease_ended: false,
+            started: Instant::now(),
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), CycleError> {
+        // Two ahead: one page is detected, one is ready, one is being fetched.
+        let (events, mut incoming) = Events::channel(1);
+        let source = self.pipeline.source.clone();
+        let state = ReadState {
+            fields: self.session.fields.clone(),
+            streams: self.pipeline.config.streams.clone(),
+            limit: None,
+        };
+        // Dropping the set stops the read, wherever it is.
+        let mut reading = JoinSet::new();
+        reading.spawn(async move { source.read(&state, &events).await });
+
+        while let Some(event) = self.next_event(&mut incoming).await? {
+            match event {
+                Event::Page(page) => self.page(page).await?,
+                Event::End {
+                    stream,
+                    outcome,
+                    state,
+                } => self.end(stream, outcome, state).await?,
+                Event::Throttled { wait } => self.throttled(wait),
+            }
+            if self.lease_ended || self.stop.is_cancelled() {
+                self.report.stopped = true;
+                break;
+            }
+        }
+        self.flush().await?;
+        if self.lease_ended {
+            return Err(CycleError::LeaseLost);
+        }
+        if !self.report.stopped
+            && let Some(Err(error)) = reading.join_next().await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        Ok(())
+    }
+
+    /// The next event; `None` when the read is over or stopped. Commits what waits when the
+    /// source takes its time.
+    async fn next_event(
+        &mut self,
+        incoming: &mut mpsc::Receiver<Event>,
+    ) -> Result<Option<Event>, CycleError> {
+        loop {
+            let flush_at = self.batch_since.map(|since| since + FLUSH_AFTER);
+            let flush_due = async {
+                match flush_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.report.stopped = true;
+                    return Ok(None);
+                }
+                event = incoming.recv() => return Ok(event),
+                () = flush_due => self.launch().await?,
+            }
+        }
+    }
+
+    async fn page(&mut self, page: Page) -> Result<(), CycleError> {
+        let spec = &self.pipeline.source.streams()[page.stream];
+        let name = spec.name.clone();
+        if self.batch_stream != name {
+            self.flush().await?;
+            self.batch_stream = name.clone();
+        }
+        self.begin(page.stream);
+        let now = self.pipeline.clock.now();
+        let metrics = &self.pipeline.metrics;
+        let fetched = (page.records.len() + page.rejected.len()) as u64;
+        metrics.page_read(&name, fetched, page.not_modified);
+        self.report.summary.pages += 1;
+        self.report.summary.not_modified += u64::from(page.not_modified);
+        self.report.summary.fetched += fetched;
+
+        let mut skipped = 0;
+        for record in &page.records {
+            if self.batch.is_full() || self.batch.overflows_with(record.len()) {
+                self.launch().await?;
+            }
+            skipped += u64::from(self.record(page.stream, &name, record, now));
+        }
+        for rejected in page.rejected {
+            if self.batch.is_full() {
+                self.launch().await?;
+            }
+            self.reject(page.stream, &name, rejected.reason, &rejected.data);
+        }
+        self.pipeline.metrics.skipped(&name, skipped);
+        self.report.summary.skipped_unchanged += skipped;
+        self.remember(page.state);
+        self.batch.detach();
+        self.show_progress();
+        Ok(())
+    }
+
+    /// Detects one record; whether it was skipped.
+    fn record(&mut self, stream: usize, name: &Arc<str>, record: &Bytes, now: Timestamp) -> bool {
+        let Some(table) = self.session.tables.get_mut(name) else {
+            return true;
+        };
+        let progress = &mut self.streams[stream];
+        match progress.rule.detect(record, table, now) {
+            Detection::Unchanged | Detection::Older => return true,
+            Detection::Repeated { differs } => {
+                progress.repeated_differently += u64::from(differs);
+                return true;
+            }
+            Detection::Refresh(version) => {
+                self.batch.refresh(name, &version);
+                self.batch_since.get_or_insert_with(Instant::now);
+                return true;
+            }
+            Detection::Changed(signal, version) => self.batch.change(name, signal, &version),
+            Detection::Rejected(reason) => self.reject(stream, name, reason, record),
+        }
+        self.batch_since.get_or_insert_with(Instant::now);
+        false
+    }
+
+    /// Buries a poison record, once per tenure.
+    fn reject(&mut self, stream: usize, name: &str, reason: String, data: &Bytes) {
+        self.streams[stream].rejected += 1;
+        self.report.summary.failed += 1;
+        let buried = &mut self.session.buried;
+        if buried.len() < MAX_BURIED && buried.insert(xxh3_64(data)) {
+            self.pipeline.metrics.failed(name, 1);
+            tracing::warn!(
+                connector.id = &*self.pipeline.config.name,
+                stream = name,
+                reason,
+                "a record cannot become a signal: it goes to the dead letters"
+            );
+            self.batch.reject(name, reason, data);
+            self.batch_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    async fn end(
+        &mut self,
+        stream: usize,
+        outcome: Outcome,
+        state: Vec<(String, Option<String>)>,
+    ) -> Result<(), CycleError> {
+        let spec = &self.pipeline.source.streams()[stream];
+        let name = spec.name.clone();
+        if self.batch_stream != name {
+            self.flush().await?;
+            self.batch_stream = name.clone();
+        }
+        match outcome {
+            Outcome::Complete if spec.lists_everything => {
+                self.begin(stream);
+                self.delete_vanished(stream, &name).await?;
+            }
+            Outcome::Complete | Outcome::Unchanged => {}
+            Outcome::Drifted => self.warn(format!(
+                "stream {name}: records moved between pages while they were read; nothing is called deleted"
+            )),
+            Outcome::Stale => self.warn(format!(
+                "stream {name}: the provider answered with older data than before; it was dropped"
+            )),
+            Outcome::Incomplete(error) => self.report.failures.push((name.clone(), error)),
+        }
+        let repeated = self.streams[stream].repeated_differently;
+        if repeated > 0 {
+            self.warn(format!(
+                "stream {name}: {repeated} records came twice with different content; the first counts"
+            ));
+        }
+        self.remember(state);
+        self.flush().await?;
+        if !spec.lists_everything {
+            self.retire(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// The first sign of a stream in this cycle: none of its records is seen yet.
+    fn begin(&mut self, stream: usize) {
+        if !std::mem::replace(&mut self.streams[stream].begun, true) {
+            let name = &self.pipeline.source.streams()[stream].name;
+            if let Some(table) = self.session.tables.get_mut(name) {
+                table.clear_marks();
+            }
+        }
+    }
+
+    /// Publishes what a complete listing no longer lists.
+    async fn delete_vanished(&mut self, stream: usize, name: &Arc<str>) -> Result<(), CycleError> {
+        if self.streams[stream].rejected > 0 {
+            // One of the rejected may be a record that is thought to be gone.
+            self.warn(format!(
+                "stream {name}: some records could not be read; nothing is called deleted"
+            ));
+            return Ok(());
+        }
+        let publish = self
+            .pipeline
+            .config
+            .change_detection
+            .deletions
+            .unwrap_or(true);
+        loop {
+            let Some(table) = self
+                .session
+                .tables
+                .get(name)
+                .filter(|table| table.unseen() > 0)
+            else {
+                return Ok(());
+            };
+            let mut vanished = HashSet::new();
+            let mut fields = Vec::new();
+            self.pipeline
+                .store
+                .scan_versions(&self.session.lease.connector, &mut |field, known| {
+                    let Some((of, key)) = split_field(field) else {
+                        return;
+                    };
+                    let hash = key_hash(key);
+                    if of == &**name
+                        && fields.len() < DELETIONS_AT_ONCE
+                        && table.get(hash).is_some_and(|known| !known.seen)
+                        && vanished.insert(hash)
+                    {
+                        fields.push((key.to_owned(), field.to_vec(), known));
+                    }
+                })
+                .await?;
+            if fields.is_empty() {
+                // Known here but not in the store: the next commit finds out why.
+                return Ok(());
+            }
+            for (key, field, known) in fields {
+                if self.batch.is_full() {
+                    self.launch().await?;
+                }
+                let time = rfc3339(self.pipeline.clock.now());
+                let signal = publish.then(|| deletion(&key, known.version, time));
+                self.batch.delete(field, signal);
+                if let Some(table) = self.session.tables.get_mut(name) {
+                    table.remove(key_hash(&key));
+                }
+                if self.stop.is_cancelled() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Forgets versions of an incremental stream that are too old or too many.
+    async fn retire(&mut self, name: &Arc<str>) -> Result<(), CycleError> {
+        let Some(retired) = self.pipeline.find_retired(self.session, name).await? else {
+            return Ok(());
+        };
+        let count = retired.len() as u64;
+        for chunk in retired.chunks(MAX_RECORDS * 5) {
+            for (key, field) in chunk {
+                self.batch.delete(field.clone(), None);
+                if let Some(table) = self.session.tables.get_mut(name) {
+                    table.remove(*key);
+                }
+            }
+            self.launch().await?;
+        }
+        self.pipeline.metrics.versions_evicted(name, count);
+        self.flush().await
+    }
+
+    /// Keeps state for the next commit, unless the store has it already.
+    fn remember(&mut self, state: Vec<(String, Option<String>)>) {
+        for (field, value) in state {
+            self.ready_state.insert(field, value);
+        }
+    }
+
+    /// Sends the batch on its way, after the commit before it has been answered.
+    async fn launch(&mut self) -> Result<(), CycleError> {
+        self.settle().await?;
+        let fields = &self.session.fields;
+        let state: Vec<_> = std::mem::take(&mut self.ready_state)
+            .into_iter()
+            .filter(|(field, value)| fields.get(field) != value.as_ref())
+            .collect();
+        self.batch_since = None;
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() && state.is_empty() {
+            return Ok(());
+        }
+        let config = &self.pipeline.config;
+        let commit = Commit {
+            sequence: self.session.next_sequence(),
+            output: Output {
+                stream: config.output_stream.clone(),
+                max_len: config.output_max_len,
+            },
+            origin: Origin {
+                connector: config.name.clone(),
+                stream: self.batch_stream.clone(),
+                provider: self.pipeline.source.provider().into(),
+                tenant: config.tenant.clone(),
+                via: Via::Poll,
+            },
+            signals: batch.signals,
+            versions: batch.versions,
+            gone: batch.gone,
+            state,
+            dead_letters: batch.dead_letters,
+        };
+        let writer = self.writer.clone();
+        self.in_flight.spawn(async move {
+            let result = writer.write(&commit).await;
+            (commit, result)
+        });
+        Ok(())
+    }
+
+    /// Waits for the commit on its way.
+    async fn settle(&mut self) -> Result<(), CycleError> {
+        let Some(joined) = self.in_flight.join_next().await else {
+            return Ok(());
+        };
+        let (commit, result) = match joined {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(CycleError::InDoubt),
+        };
+        match result? {
+            Tenure::Goes => {}
+            Tenure::Ends => self.lease_ended = true,
+            Tenure::Stopped => {
+                // The table is ahead of the store by this batch.
+                self.session.is_ahead = true;
+                self.report.stopped = true;
+                return Ok(());
+            }
+        }
+        let metrics = &self.pipeline.metrics;
+        for kind in [
+            ChangeKind::Created,
+            ChangeKind::Updated,
+            ChangeKind::Deleted,
+        ] {
+            let count = commit
+                .signals
+                .iter()
+                .filter(|signal| signal.kind == kind)
+                .count() as u64;
+            metrics.published(&commit.origin.stream, kind, count);
+            self.report.summary.published += count;
+            if kind == ChangeKind::Deleted {
+                self.report.summary.deleted += count;
+            }
+        }
+        for (field, value) in commit.state {
+            match value {
+                Some(value) => self.session.fields.insert(field, value),
+                None => self.session.fields.remove(&field),
+            };
+        }
+        Ok(())
+    }
+
+    /// Commits everything that waits, and waits for it.
+    async fn flush(&mut self) -> Result<(), CycleError> {
+        self.launch().await?;
+        self.settle().await
+    }
+
+    fn throttled(&mut self, wait: Duration) {
+        let deadline = deadline_in(wait + self.pipeline.patience());
+        self.pipeline
+            .registry
+            .update(&self.pipeline.config.name, |status| {
+                status.phase = Phase::Throttled;
+                status.throttled_until = deadline_in(wait);
+                status.deadline = deadline;
+            });
+    }
+
+    fn show_progress(&self) {
+        let summary = &self.report.summary;
+        let progress = Progress {
+            pages: summary.pages,
+            records: summary.fetched,
+            elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        let deadline = deadline_in(self.pipeline.patience());
+        self.pipeline
+            .registry
+            .update(&self.pipeline.config.name, |status| {
+                if status.phase == Phase::Throttled {
+                    status.phase = Phase::Polling;
+                    status.throttled_until = None;
+                }
+                status.progress = Some(progress);
+                status.versions_tracked = Some(self.session.versions());
+                status.deadline = deadline;
+            });
+    }
+
+    fn warn(&mut self, warning: String) {
+        tracing::warn!(connector.id = &*self.pipeline.config.name, "{warning}");
+        self.report.warnings.push(warning);
+    }
+}
+
+/// The instant `wait` from now; `None` beyond the end of time.
+pub fn deadline_in(wait: Duration) -> Option<Timestamp> {
+    Timestamp::now()
+        .checked_add(jiff::SignedDuration::try_from(wait).ok()?)
+        .ok()
+}
+
+impl PollSummary {
+    /// `fetched = (published − deleted) + skipped_unchanged + failed`, of a poll that ended.
+    pub fn adds_up(&self) -> bool {
+        self.fetched + self.deleted == self.published + self.skipped_unchanged + self.failed
+    }
+}

@@ -1,0 +1,266 @@
+//! Records → changes: what is new, what differs, what was seen before.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::versions::{KeyHash, VersionTable, key_hash};
+use crate::connector::ChangeDetection;
+use crate::json::{self, Ignored, Pointer};
+use crate::signal::{ChangeKind, Signal, Version};
+use crate::source::SignalRule;
+use crate::store::KnownVersion;
+
+/// A key longer than this is no key but a document.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// How one stream's records are told apart.
+#[derive(Debug)]
+pub struct Rule {
+    subject: Vec<Pointer>,
+    time: Option<Pointer>,
+    version: Vec<Pointer>,
+    ignored: Ignored,
+    ordered: bool,
+    /// Rewrite the day a record was last read when it is this many days old; `None` for streams
+    /// whose versions do not age out.
+    refresh_after_days: Option<u16>,
+}
+
+/// What became of one record.
+#[derive(Debug)]
+pub enum Detection {
+    /// Published before in this version.
+    Unchanged,
+    /// Unchanged, but its version would age out: remember that it is still there.
+    Refresh(KeyedVersion),
+    /// Seen before in this poll; `differs` says whether its content was another.
+    Repeated {
+        /// Whether the content differs from the first.
+        differs: bool,
+    },
+    /// Older than what was published.
+    Older,
+    /// To be published.
+    Changed(Signal, KeyedVersion),
+    /// Cannot become a signal.
+    Rejected(String),
+}
+
+/// A version to store.
+#[derive(Debug, Clone)]
+pub struct KeyedVersion {
+    /// The key as text.
+    pub key: String,
+    /// Its version.
+    pub known: KnownVersion,
+}
+
+impl Rule {
+    /// The stream's rule with what the configuration adds to it.
+    pub fn new(rule: &SignalRule, detection: &ChangeDetection, ages_out: bool) -> Self {
+        let ignore: Vec<Pointer> = rule
+            .ignore
+            .iter()
+            .cloned()
+            .chain(detection.ignore.iter().filter_map(|text| text.parse().ok()))
+            .collect();
+        let refresh = u16::try_from(detection.retention_days.div_ceil(4)).unwrap_or(u16::MAX);
+        Self {
+            subject: rule.subject.clone(),
+            time: rule.time.clone(),
+            version: rule
+                .version
+                .iter()
+                .filter(|field| !ignore.contains(field))
+                .cloned()
+                .collect(),
+            ignored: Ignored::new(&ignore),
+            ordered: rule.ordered && rule.time.is_some(),
+            refresh_after_days: ages_out.then_some(refresh),
+        }
+    }
+
+    /// Compares one record with what is known, and remembers it.
+    ///
+    /// The table is ahead of the store until the change is committed: whoever gives a change up
+    /// must reload the table.
+    pub fn detect(&self, record: &Bytes, table: &mut VersionTable, now: Timestamp) -> Detection {
+        let key = match self.key(record) {
+            Ok(key) => key,
+            Err(reason) => return Detection::Rejected(reason),
+        };
+        let hash = key_hash(&key);
+        // Odd values stay free for the mark, 0 for "never read".
+        let raw = xxh3_64(record) & !1 | 2;
+        let known = table.get(hash);
+        if let Some(known) = known {
+            if known.seen {
+                return Detection::Repeated {
+                    differs: !known.has_raw(raw),
+                };
+            }
+            if known.has_raw(raw) {
+                return self.unchanged(
+                    key,
+                    hash,
+                    raw,
+                    known.instant,
+                    known.day,
+                    table,
+                    record,
+                    now,
+                );
+            }
+        }
+        let version = match self.version(record) {
+            Ok(version) => version,
+            Err(error) => {
+                return Detection::Rejected(format!("the record is no valid JSON: {error}"));
+            }
+        };
+        let instant = self.instant(record);
+        if let Some(known) = known {
+            if known.has_version(version) {
+                return self.unchanged(
+                    key,
+                    hash,
+                    raw,
+                    known.instant,
+                    known.day,
+                    table,
+                    record,
+                    now,
+                );
+            }
+            let published = known.instant.filter(|_| self.ordered);
+            if let (Some(published), Some(instant)) = (published, instant)
+                && instant.as_millisecond() < published
+            {
+                table.mark(hash, raw);
+                return Detection::Older;
+            }
+        }
+        let known_version = KnownVersion {
+            version,
+            instant: instant
+                .filter(|_| self.ordered)
+                .map(Timestamp::as_millisecond),
+            day: self.refresh_after_days.map(|_| day_of(now)),
+        };
+        table.set(hash, known_version, raw);
+        let signal = Signal {
+            kind: if known.is_some() {
+                ChangeKind::Updated
+            } else {
+                ChangeKind::Created
+            },
+            subject: key.clone(),
+            version,
+            time: rfc3339(instant.unwrap_or(now)),
+            data: record.clone(),
+        };
+        Detection::Changed(
+            signal,
+            KeyedVersion {
+                key,
+                known: known_version,
+            },
+        )
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one caller, twice")]
+    fn unchanged(
+        &self,
+        key: String,
+        hash: KeyHash,
+        raw: u64,
+        instant: Option<i64>,
+        day: Option<u16>,
+        table: &mut VersionTable,
+        record: &[u8],
+        now: Timestamp,
+    ) -> Detection {
+        let is_old =
+            |after: u16| day.is_none_or(|day| day_of(now).saturating_sub(day) >= after.max(1));
+        if !self.refresh_after_days.is_some_and(is_old) {
+            table.mark(hash, raw);
+            return Detection::Unchanged;
+        }
+        // The table holds half a version; the store wants it whole.
+        let Ok(version) = self.version(record) else {
+            return Detection::Unchanged;
+        };
+        let known = KnownVersion {
+            version,
+            instant,
+            day: Some(day_of(now)),
+        };
+        table.set(hash, known, raw);
+        Detection::Refresh(KeyedVersion { key, known })
+    }
+
+    fn key(&self, record: &[u8]) -> Result<String, String> {
+        let key = match &self.subject[..] {
+            [] => Version(xxh3_128(&json::compact(record)).to_be_bytes()).to_string(),
+            [pointer] => key_part(record, pointer)?,
+            several => {
+                let mut text = String::from("[");
+                let mut missing = 0;
+                for pointer in several {
+                    let part = json::get(record, pointer).unwrap_or(b"null");
+                    missing += usize::from(part == b"null");
+                    if text.len() > 1 {
+                        text.push(',');
+                    }
+                    text.push_str(&String::from_utf8_lossy(&json::compact(part)));
+                }
+                if missing == several.len() {
+                    return Err(format!("the record has no key at {}", self.subject[0]));
+                }
+                text + "]"
+            }
+        };
+        if key.is_empty() {
+            return Err(format!("the record's key at {} is empty", self.subject[0]));
+        }
+        if key.len() > MAX_KEY_BYTES {
+            return Err(format!(
+                "the record's key is longer than {MAX_KEY_BYTES} bytes"
+            ));
+        }
+        Ok(key)
+    }
+
+    fn version(&self, record: &[u8]) -> Result<Version, json::SyntaxError> {
+        if self.version.is_empty() {
+            json::canonical_hash(record, &self.ignored)
+        } else {
+            json::fields_hash(record, &self.version)
+        }
+    }
+
+    fn instant(&self, record: &[u8]) -> Option<Timestamp> {
+        json::instant_of(json::get(record, self.time.as_ref()?)?)
+    }
+}
+
+fn key_part(record: &[u8], pointer: &Pointer) -> Result<String, String> {
+    match json::get(record, pointer) {
+        None | Some(b"null") => Err(format!("the record has no key at {pointer}")),
+        Some(part @ [b'{' | b'[', ..]) => {
+            Ok(String::from_utf8_lossy(&json::compact(part)).into_owned())
+        }
+        Some(scalar) => Ok(json::text_of(scalar).into_owned()),
+    }
+}
+
+/// Days since 1970.
+pub fn day_of(at: Timestamp) -> u16 {
+    u16::try_from(at.as_second().div_euclid(86_400)).unwrap_or(0)
+}
+
+/// UTC, with as many digits of a second as the instant has.
+pub fn rfc3339(at: Timestamp) -> String {
+    at.to_string()
+}

@@ -1,0 +1,90 @@
+//! What a worker knows while it holds a lease: state, versions, and how far commits got.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::time::Instant;
+
+use super::versions::{VersionTable, key_hash};
+use crate::store::{Lease, State, Store, StoreError};
+
+/// One tenure of a lease. Dropped whole when the store refuses a commit: the next tenure loads
+/// afresh, so memory is never ahead of the store.
+#[derive(Debug)]
+pub struct Session {
+    /// The right to write.
+    pub lease: Lease,
+    /// Last sequence known to be applied; shared with whoever renews the lease.
+    pub applied: Arc<AtomicU64>,
+    /// Cursors and validators as the store keeps them.
+    pub fields: BTreeMap<String, String>,
+    /// Versions by stream name.
+    pub tables: HashMap<Arc<str>, VersionTable>,
+    /// Hashes of records that went to the dead letters.
+    pub buried: HashSet<u64>,
+    /// When each stream was last looked through for versions that aged out.
+    pub swept: HashMap<Arc<str>, Instant>,
+    /// The tables hold changes that were given up: reload them before the next cycle.
+    pub is_ahead: bool,
+}
+
+impl Session {
+    /// Loads the versions of `streams`; those of other streams stay untouched in the store.
+    pub async fn load(
+        store: &dyn Store,
+        lease: Lease,
+        state: State,
+        streams: impl Iterator<Item = Arc<str>>,
+    ) -> Result<Self, StoreError> {
+        let mut session = Self {
+            applied: Arc::new(AtomicU64::new(state.sequence)),
+            fields: state.fields,
+            tables: HashMap::new(),
+            buried: HashSet::new(),
+            swept: HashMap::new(),
+            is_ahead: false,
+            lease,
+        };
+        session.reload_versions(store, streams).await?;
+        Ok(session)
+    }
+
+    /// Reads all versions again, after a commit was given up or the streams changed.
+    pub async fn reload_versions(
+        &mut self,
+        store: &dyn Store,
+        streams: impl Iterator<Item = Arc<str>>,
+    ) -> Result<(), StoreError> {
+        self.tables = streams
+            .map(|stream| (stream, VersionTable::default()))
+            .collect();
+        self.is_ahead = false;
+        let tables = &mut self.tables;
+        store
+            .scan_versions(&self.lease.connector, &mut |field, known| {
+                let Some((stream, key)) = split_field(field) else {
+                    return;
+                };
+                if let Some(table) = tables.get_mut(stream) {
+                    table.load(key_hash(key), known);
+                }
+            })
+            .await
+    }
+
+    /// Sequence for the next commit.
+    pub fn next_sequence(&self) -> u64 {
+        self.applied.load(Ordering::Acquire) + 1
+    }
+
+    /// Versions held.
+    pub fn versions(&self) -> u64 {
+        self.tables.values().map(VersionTable::len).sum()
+    }
+}
+
+/// `{stream}\0{key}` → stream and key.
+pub fn split_field(field: &[u8]) -> Option<(&str, &str)> {
+    std::str::from_utf8(field).ok()?.split_once('\0')
+}

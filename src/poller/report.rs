@@ -1,0 +1,215 @@
+//! What a poll did, told once to each who listens: log, board, metrics, and the metrics hash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Shared, Wanted, decide};
+use crate::pipeline::{CycleError, CycleReport, deadline_in};
+use crate::registry::{Phase, PollSummary};
+use crate::telemetry::chain;
+use crate::telemetry::metrics::{ConnectorMetrics, PollOutcome};
+
+/// How often consumed entries are trimmed from the output stream.
+const TRIM_EVERY: Duration = Duration::from_secs(10);
+
+/// Reports the polls of one tenure.
+pub(super) struct Reporter {
+    shared: Shared,
+    name: Arc<str>,
+    /// Polls and their summed duration as the store has them, for the mean over all workers.
+    total_polls: i64,
+    latency_total_ms: i64,
+    trimmed: Option<Instant>,
+}
+
+impl Reporter {
+    /// Goes on counting where the store's metrics stand.
+    pub(super) async fn new(shared: &Shared, name: Arc<str>) -> Self {
+        // Metrics are not worth failing for: without them the mean starts again.
+        let kept = shared.store.load_metrics(&name).await.unwrap_or_default();
+        let number = |field: &str| {
+            kept.get(field)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
+        };
+        Self {
+            total_polls: number("totalPolls"),
+            latency_total_ms: number("latencyTotalMs"),
+            shared: shared.clone(),
+            name,
+            trimmed: None,
+        }
+    }
+
+    /// A poll begins.
+    pub(super) fn begin(&self, wanted: &Wanted) {
+        let interval = u64::try_from(wanted.interval().as_millis()).unwrap_or(u64::MAX);
+        let patience = wanted.config.request_timeout + Duration::from_mins(5);
+        self.shared.registry.update(&self.name, |status| {
+            status.phase = Phase::Polling;
+            status.last_poll_time = Some(Timestamp::now());
+            status.next_poll_time = None;
+            status.throttled_until = None;
+            status.poll_interval_ms = interval;
+            status.deadline = deadline_in(patience);
+        });
+    }
+
+    /// A poll ended by itself, or at a page boundary; `failures` in a row.
+    pub(super) async fn end(&mut self, wanted: &Wanted, report: &CycleReport, failures: u32) {
+        let failed = decide::is_failure(report);
+        let reasons: Vec<_> = report
+            .failures
+            .iter()
+            .map(|(stream, error)| format!("stream {stream}: {error}"))
+            .collect();
+        self.log(&report.summary, &reasons, report.stopped);
+        let failing: BTreeMap<_, _> = report
+            .failures
+            .iter()
+            .map(|(stream, error)| (stream.to_string(), error.to_string()))
+            .collect();
+        self.shared.registry.update(&self.name, |status| {
+            status.last_summary = Some(report.summary);
+            status.progress = None;
+            status.consecutive_failures = failures;
+            status.last_error = (!reasons.is_empty()).then(|| reasons.join("; "));
+            status.failing_streams = failing;
+            status.totals.add(&report.summary, !failed);
+            if !failed && !report.stopped {
+                status.last_success_time = Some(Timestamp::now());
+            }
+        });
+        let outcome = match (
+            failed,
+            report.failures.len() >= wanted.source.streams().len(),
+        ) {
+            (false, _) => PollOutcome::Success,
+            (true, false) => PollOutcome::Partial,
+            (true, true) => PollOutcome::Failure,
+        };
+        let metrics = ConnectorMetrics::new(&self.name, wanted.source.provider());
+        metrics.poll_ended(outcome, Duration::from_millis(report.summary.duration_ms));
+        self.keep(&report.summary, failed, report.stopped).await;
+        self.trim(wanted).await;
+    }
+
+    /// A poll broke off because the tenure is over or the store failed.
+    pub(super) fn broke_off(&self, error: &CycleError) {
+        let reason = chain(error).to_string();
+        tracing::warn!(
+            connector.id = &*self.name,
+            error = reason,
+            "poll broke off for connector {}",
+            self.name
+        );
+        self.shared.registry.update(&self.name, |status| {
+            status.progress = None;
+            status.last_error = Some(reason);
+        });
+    }
+
+    fn log(&self, summary: &PollSummary, reasons: &[String], stopped: bool) {
+        let PollSummary {
+            fetched,
+            published,
+            skipped_unchanged,
+            failed,
+            deleted,
+            duration_ms,
+            pages,
+            not_modified,
+        } = *summary;
+        let name = &*self.name;
+        if reasons.is_empty() {
+            let how = if stopped { "stopped" } else { "completed" };
+            tracing::info!(
+                connector.id = name,
+                fetched,
+                published,
+                skipped_unchanged,
+                failed,
+                deleted,
+                duration_ms,
+                pages,
+                not_modified,
+                "poll {how} for connector {name}"
+            );
+        } else {
+            tracing::warn!(
+                connector.id = name,
+                fetched,
+                published,
+                skipped_unchanged,
+                failed,
+                deleted,
+                duration_ms,
+                pages,
+                not_modified,
+                error = reasons.join("; "),
+                "poll failed for connector {name}"
+            );
+        }
+    }
+
+    /// Adds the poll to `metrics:connector:{name}`.
+    async fn keep(&mut self, summary: &PollSummary, failed: bool, stopped: bool) {
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.total_polls += 1;
+        self.latency_total_ms = self
+            .latency_total_ms
+            .saturating_add(count(summary.duration_ms));
+        let now = Timestamp::now();
+        let add = [
+            ("totalPolls", 1),
+            ("successfulPolls", i64::from(!failed)),
+            ("failedPolls", i64::from(failed)),
+            ("itemsFetched", count(summary.fetched)),
+            ("itemsPublished", count(summary.published)),
+            ("latencyTotalMs", count(summary.duration_ms)),
+        ];
+        let mut set = vec![
+            ("connectorName", self.name.to_string()),
+            ("lastPollTime", now.to_string()),
+            (
+                "averageLatencyMs",
+                (self.latency_total_ms / self.total_polls.max(1)).to_string(),
+            ),
+            (
+                "lastSummary",
+                serde_json::to_string(summary).unwrap_or_default(),
+            ),
+        ];
+        if !failed && !stopped {
+            set.push(("lastSuccessTime", now.to_string()));
+        }
+        if let Err(error) = self
+            .shared
+            .store
+            .record_metrics(&self.name, &add, &set)
+            .await
+        {
+            tracing::debug!(connector.id = &*self.name, error = %chain(&error), "cannot record the poll's metrics");
+        }
+    }
+
+    /// Removes what every consumer group has read.
+    async fn trim(&mut self, wanted: &Wanted) {
+        if self.trimmed.is_some_and(|at| at.elapsed() < TRIM_EVERY) {
+            return;
+        }
+        self.trimmed = Some(Instant::now());
+        match self.shared.store.trim(&wanted.config.output_stream).await {
+            Ok(level) => self.shared.registry.update(&self.name, |status| {
+                status.output_length = Some(level.length)
+            }),
+            Err(error) => {
+                tracing::debug!(connector.id = &*self.name, error = %chain(&error), "cannot trim the output stream");
+            }
+        }
+    }
+}
