@@ -261,26 +261,6 @@ fn as_whole_number<S: Serializer>(mean: &f64, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_u64(mean.round() as u64)
 }
 
-impl Totals {
-    /// Adds one poll that ended.
-    pub fn add(&mut self, summary: &PollSummary, succeeded: bool) {
-        self.total_polls += 1;
-        if succeeded {
-            self.successful_polls += 1;
-        } else {
-            self.failed_polls += 1;
-        }
-        self.items_fetched += summary.fetched;
-        self.items_published += summary.published;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "exact up to 2^53; no count gets there"
-        )]
-        let (took, polls) = (summary.duration_ms as f64, self.total_polls as f64);
-        self.average_latency_ms += (took - self.average_latency_ms) / polls;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
