@@ -422,18 +422,11 @@ impl Store for MemoryStore {
             if !held.may_write(lease) {
                 return Committed::Fenced;
             }
-            match stream {
-                Some(stream) => {
-                    held.fields
-                        .retain(|field, _| !is_state_field_of(field, stream));
-                    held.versions
-                        .retain(|field, _| !is_version_field_of(field, stream));
-                }
-                None => {
-                    held.fields.clear();
-                    held.versions.clear();
-                }
-            }
+            held.fields
+                .retain(|field, _| stream.is_some_and(|stream| !is_state_field_of(field, stream)));
+            held.versions.retain(|field, _| {
+                stream.is_some_and(|stream| !is_version_field_of(field, stream))
+            });
             Committed::Applied {
                 lease_held: held.extend(lease),
             }

@@ -282,7 +282,8 @@ pub struct Commit {
 pub struct Output {
     /// Name without prefix: `raw-input-signals`.
     pub stream: Arc<str>,
-    /// Commits that would pass this length answer [`Committed::Full`]; 0 means no limit.
+    /// Commits that would pass this length answer [`Committed::Full`]; 0 means no limit. The
+    /// embedded store, whose readers are not known to it, drops the oldest entries instead.
     pub max_len: u64,
 }
 
@@ -319,7 +320,8 @@ pub struct DeadLetterEntry {
     pub letter: DeadLetter,
 }
 
-/// How an output stream stands.
+/// How an output stream stands. The embedded and the memory store have no consumer groups, so
+/// there is nothing they could trim: `groups` and `trimmed` are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamLevel {
     /// Entries.

@@ -9,5 +9,6 @@
 mod http_client;
 mod ops_http;
 mod redis_store;
+mod sqlite_crash;
 mod store_contract;
 mod support;

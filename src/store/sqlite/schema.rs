@@ -7,11 +7,11 @@ use sqlx::{SqliteConnection, query, query_scalar, raw_sql};
 
 use super::error::Failure;
 
-/// `application_id`: "CWst". Tells our files from other SQLite databases.
+/// `application_id` in the header of the file. Tells our files from other SQLite databases.
 const APPLICATION_ID: i64 = 0x4357_7374;
 
 /// Steps from an empty file to the current layout.
-const MIGRATIONS: [&str; 1] = [r#"
+const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE connectors (
         id             INTEGER PRIMARY KEY,
         name           TEXT NOT NULL UNIQUE,
@@ -84,7 +84,7 @@ const MIGRATIONS: [&str; 1] = [r#"
         data      BLOB NOT NULL
     ) STRICT;
     CREATE INDEX dead_letters_by_connector ON dead_letters (connector, position);
-"#];
+"];
 
 /// Brings the file to the current layout, or refuses it if it is newer or not ours.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Failure> {

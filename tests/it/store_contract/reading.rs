@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_worker::store::{Commit, Committed, KnownVersion, StreamLevel, VersionEntry};
+use connector_worker::store::{Commit, Committed, KnownVersion, State, StreamLevel, VersionEntry};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::scene::{LONG, OUTPUT, Scene, empty, known, letter, publish, version};
@@ -10,7 +10,7 @@ use super::scene::{LONG, OUTPUT, Scene, empty, known, letter, publish, version};
 pub async fn unknown_names_are_empty(scene: Scene) {
     let store = &scene.store;
     store.ping().await.unwrap();
-    assert_eq!(store.load_state("none").await.unwrap(), Default::default());
+    assert_eq!(store.load_state("none").await.unwrap(), State::default());
     assert!(scene.versions("none").await.is_empty());
     let fields = [b"issues\0k".to_vec()];
     assert_eq!(store.get_versions("none", &fields).await.unwrap(), [None]);

@@ -11,7 +11,7 @@ use connector_worker::store::{
 };
 
 /// Longer than any test that does not wait for it.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 
 pub const OUTPUT: &str = "raw-input-signals";
 
