@@ -1,0 +1,292 @@
+//! One commit: encoded once, sent until the answer is definite or patience ends.
+
+use std::time::Duration;
+
+use redis::{Cmd, RedisError, RedisResult, Value};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::connection::silent;
+use super::failure::{Failure, classify, store_error};
+use super::keys::Keys;
+use super::lease::{millis, unexpected};
+use super::reply::Verdict;
+use super::{RedisStore, scripts};
+use crate::store::entry::{EntryWriter, FIELD_NAMES, VARYING};
+use crate::store::{Commit, Committed, DEAD_LETTERS_KEPT, Lease, StoreError};
+
+/// Arguments before those of the first signal; `commit.lua` counts them too.
+const HEADER: usize = 15;
+
+/// Bytes of a signal's arguments besides its data, roughly.
+const SIGNAL_OVERHEAD: usize = 320;
+
+/// Longest wait for one answer before the same bytes go out on a new connection. Long enough for
+/// a disk that stalls; repeating early would be safe but adds load to a server that is slow.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a commit is repeated: some TTLs, so that a restart of Redis is survived, but not so
+/// long that a connector hangs.
+fn patience(ttl: Duration) -> Duration {
+    (ttl * 3).min(Duration::from_secs(30)).max(ttl)
+}
+
+/// Why one attempt has no answer.
+enum Missed {
+    /// Nothing was sent.
+    NotSent(RedisError),
+    /// Sent, and refused or unanswered.
+    Sent(RedisError),
+}
+
+impl RedisStore {
+    pub(super) async fn write(
+        &self,
+        lease: &Lease,
+        commit: &Commit,
+    ) -> Result<Committed, StoreError> {
+        let command = encode(&self.keys, lease, commit);
+        let patience = patience(lease.ttl);
+        let deadline = Instant::now() + patience;
+        let attempt = (patience / 3).clamp(Duration::from_secs(1), ATTEMPT);
+        // Whether a copy of the bytes may still be executed: sticks, because a later refusal says
+        // nothing about an earlier copy that is still on its way.
+        let mut in_doubt = false;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let until = deadline.min(Instant::now() + attempt);
+            let error = match self.try_commit(&command, until).await {
+                Ok(answer) => match self.checked(read_answer(answer))? {
+                    // An earlier copy may yet find room, so the caller must not build another
+                    // commit of this sequence.
+                    Committed::Full { .. } if in_doubt => return Ok(Committed::InDoubt),
+                    definite => return Ok(definite),
+                },
+                Err(Missed::NotSent(error)) => error,
+                Err(Missed::Sent(error)) => {
+                    in_doubt |= classify(&error) == Failure::Ambiguous;
+                    error
+                }
+            };
+            let hopeless = classify(&error) == Failure::Refused && !in_doubt;
+            let again = Instant::now() + jittered(pause);
+            if hopeless || again >= deadline {
+                return if in_doubt {
+                    tracing::warn!(
+                        connector.id = &*lease.connector,
+                        error = %error,
+                        "redis did not say whether it applied a commit"
+                    );
+                    Ok(Committed::InDoubt)
+                } else {
+                    Err(store_error(self.endpoint.address(), error))
+                };
+            }
+            tracing::debug!(
+                connector.id = &*lease.connector,
+                error = %error,
+                "sending the same commit to redis again"
+            );
+            sleep_until(again).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Sends the bytes once; a server that does not know the script learns it and gets them again.
+    async fn try_commit(&self, command: &Cmd, until: Instant) -> Result<Value, Missed> {
+        let (number, mut connection) = timeout_at(until, self.commits.connection())
+            .await
+            .unwrap_or_else(|_| Err(silent()))
+            .map_err(Missed::NotSent)?;
+        let mut answer = query(command, &mut connection, until).await;
+        if let Err(error) = &answer
+            && classify(error) == Failure::NoScript
+        {
+            // Raised before anything ran. The load is not part of the commit: failing, it leaves
+            // no doubt.
+            answer = match query(&scripts::COMMIT.load(), &mut connection, until).await {
+                Ok(_) => query(command, &mut connection, until).await,
+                Err(error) => {
+                    self.commits.discard(number).await;
+                    return Err(Missed::NotSent(error));
+                }
+            };
+        }
+        match answer {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                // After a failover the same name may lead to another server.
+                self.commits.discard(number).await;
+                Err(Missed::Sent(error))
+            }
+        }
+    }
+}
+
+async fn query(
+    command: &Cmd,
+    connection: &mut redis::aio::MultiplexedConnection,
+    until: Instant,
+) -> RedisResult<Value> {
+    timeout_at(until, command.query_async(connection))
+        .await
+        .unwrap_or_else(|_| Err(silent()))
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.75..1.25))
+}
+
+fn read_answer(answer: Value) -> RedisResult<Committed> {
+    let mut answer = Verdict::read(answer)?;
+    Ok(match &*answer.word {
+        "OK" | "DUP" => Committed::Applied {
+            lease_held: answer.next()?,
+        },
+        "FENCED" => Committed::Fenced,
+        "GAP" => Committed::Gap {
+            stored: answer.next()?,
+        },
+        "FULL" => Committed::Full {
+            length: answer.next()?,
+        },
+        other => {
+            return Err(RedisError::from((
+                redis::ErrorKind::UnexpectedReturnType,
+                "the commit script answered something else",
+                other.to_owned(),
+            )));
+        }
+    })
+}
+
+/// The call of `commit.lua`, whose header says what stands where.
+fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Cmd {
+    let connector = &*lease.connector;
+    let keys = [
+        keys.lease(connector),
+        keys.state(connector),
+        keys.versions(connector),
+        keys.output(&commit.output.stream),
+        keys.dead_letters(connector),
+    ];
+    let (set, unset): (Vec<_>, Vec<_>) = commit
+        .state
+        .iter()
+        .partition(|(_, value)| value.is_some());
+    let template = Template::of(lease, commit);
+
+    let args = HEADER
+        + template.args.len()
+        + (commit.signals.len() + 1) * VARYING.len()
+        + commit.versions.len() * 2
+        + commit.gone.len()
+        + commit.state.len() * 2
+        + commit.dead_letters.len() * 4;
+    let bytes = 1024
+        + (commit.signals.iter())
+            .map(|signal| signal.data.len() + 2 * signal.subject.len() + SIGNAL_OVERHEAD)
+            .sum::<usize>()
+        + (commit.versions.iter())
+            .map(|entry| entry.field.len() + 26)
+            .sum::<usize>()
+        + commit.gone.iter().map(Vec::len).sum::<usize>()
+        + (commit.state.iter())
+            .map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len))
+            .sum::<usize>()
+        + (commit.dead_letters.iter())
+            .map(|letter| letter.data.len() + letter.reason.len() + 64)
+            .sum::<usize>();
+
+    let keys = keys.each_ref().map(String::as_str);
+    let mut command = scripts::COMMIT.call_sized(&keys, args, bytes);
+    command
+        .arg(lease.epoch)
+        .arg(lease.owner.as_str())
+        .arg(commit.sequence)
+        .arg(commit.sequence.saturating_sub(1))
+        .arg(millis(lease.ttl))
+        .arg(commit.output.max_len)
+        .arg(commit.signals.len())
+        .arg(template.args.len())
+        .arg(template.gaps.len())
+        .arg(commit.versions.len() * 2)
+        .arg(commit.gone.len())
+        .arg(set.len() * 2)
+        .arg(unset.len())
+        .arg(commit.dead_letters.len())
+        .arg(DEAD_LETTERS_KEPT);
+
+    if !commit.signals.is_empty() {
+        for arg in &template.args {
+            command.arg(arg);
+        }
+        command.arg(&template.gaps);
+        let mut writer = EntryWriter::new(lease, commit);
+        for signal in &commit.signals {
+            let mut position = 0;
+            writer.each_field(signal, |_, value| {
+                if template.varies[position] {
+                    command.arg(value);
+                }
+                position += 1;
+            });
+        }
+    }
+    for entry in &commit.versions {
+        command.arg(&entry.field).arg(entry.known.encode());
+    }
+    for field in &commit.gone {
+        command.arg(field);
+    }
+    for (name, value) in set {
+        command.arg(name).arg(value);
+    }
+    for (name, _) in unset {
+        command.arg(name);
+    }
+    if !commit.dead_letters.is_empty() {
+        let now = jiff::Timestamp::now().to_string();
+        for letter in &commit.dead_letters {
+            command
+                .arg(&now)
+                .arg(&letter.stream)
+                .arg(&letter.reason)
+                .arg(&*letter.data);
+        }
+    }
+    command
+}
+
+/// The arguments that all entries of a commit share, with gaps for what differs.
+#[derive(Default)]
+struct Template {
+    /// Names and values in order; empty where a gap is.
+    args: Vec<Vec<u8>>,
+    /// Positions of the gaps in `args`, counted from 1 as Lua does.
+    gaps: Vec<usize>,
+    /// Whether the field at this position differs from signal to signal.
+    varies: Vec<bool>,
+}
+
+impl Template {
+    fn of(lease: &Lease, commit: &Commit) -> Self {
+        let mut template = Self::default();
+        let Some(first) = commit.signals.first() else {
+            return template;
+        };
+        template.args.reserve(FIELD_NAMES.len() * 2);
+        EntryWriter::new(lease, commit).each_field(first, |name, value| {
+            let varies = VARYING.contains(&name);
+            template.args.push(name.as_bytes().to_vec());
+            template.args.push(if varies { Vec::new() } else { value.to_vec() });
+            if varies {
+                template.gaps.push(template.args.len());
+            }
+            template.varies.push(varies);
+        });
+        template
+    }
+}

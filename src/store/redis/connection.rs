@@ -1,0 +1,207 @@
+//! Connections: which there are, how they are made, and when they are replaced.
+//!
+//! Commits and renewals have connections of their own, so that a large commit does not delay a
+//! renewal and a slow listing of versions delays neither. A connection that broke is replaced at
+//! the next call; the library's own reconnecting is not used, because it hides when it happens.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::failure::{Failure, classify};
+use super::scripts::Script;
+use crate::store::StoreError;
+
+/// Bound on making a connection, name resolution and greeting included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bound on an answer where the caller has no tighter one. Long enough for a disk that stalls.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where Redis is and how to log in. `Debug` hides the credentials.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    client: Client,
+    address: Arc<str>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
+impl Endpoint {
+    /// Reads the URL; connects to nothing.
+    pub(super) fn new(url: &url::Url, address: String) -> Result<Self, StoreError> {
+        if url.fragment().is_some() {
+            return Err(StoreError::Misconfigured(format!(
+                "the address {address} must not have a #fragment: certificates are always checked; \
+                 name a private authority's certificate in SSL_CERT_FILE"
+            )));
+        }
+        // The error is not passed on: it could repeat part of the URL.
+        let client = Client::open(url.clone()).map_err(|error| {
+            StoreError::Misconfigured(format!(
+                "cannot use the address {address}: {}",
+                error.category()
+            ))
+        })?;
+        Ok(Self {
+            client,
+            address: address.into(),
+        })
+    }
+
+    /// Without credentials.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A connection whose calls fail after `response_timeout`; `None`: the caller bounds them.
+    pub(super) async fn connect(
+        &self,
+        response_timeout: Option<Duration>,
+    ) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(response_timeout);
+        // The library bounds only some of the steps.
+        timeout(
+            CONNECT_TIMEOUT,
+            self.client
+                .get_multiplexed_async_connection_with_config(&config),
+        )
+        .await
+        .unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// A connection for a subscription.
+    pub(super) async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
+        timeout(CONNECT_TIMEOUT, async {
+            let mut subscription = self.client.get_async_pubsub().await?;
+            subscription.subscribe(channel).await?;
+            Ok(subscription)
+        })
+        .await
+        .unwrap_or_else(|_| Err(silent()))
+    }
+}
+
+/// The error of a server that does not answer in time.
+pub(super) fn silent() -> RedisError {
+    RedisError::from((ErrorKind::Io, "no answer in time"))
+}
+
+/// One connection, made when it is first needed and again after it broke. Calls of many callers
+/// travel on it together.
+#[derive(Debug)]
+pub(super) struct Link {
+    endpoint: Endpoint,
+    current: Mutex<Option<(u64, MultiplexedConnection)>>,
+    made: AtomicU64,
+}
+
+impl Link {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            current: Mutex::new(None),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    /// The connection and its number.
+    pub(super) async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+        let mut current = self.current.lock().await;
+        if let Some((number, connection)) = &*current {
+            return Ok((*number, connection.clone()));
+        }
+        let connection = self.endpoint.connect(Some(RESPONSE_TIMEOUT)).await?;
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        *current = Some((number, connection.clone()));
+        Ok((number, connection))
+    }
+
+    /// Forgets the connection with this number, unless another caller has replaced it already.
+    pub(super) async fn discard(&self, number: u64) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|(held, _)| *held == number) {
+            *current = None;
+        }
+    }
+
+    /// Sends `command` and waits at most `patience` for the answer.
+    ///
+    /// A command that ran into a broken connection is sent once more on a new one: callers pass
+    /// only commands that may be repeated.
+    pub(super) async fn call(&self, command: &Cmd, patience: Duration) -> RedisResult<Value> {
+        match self.call_once(command, patience).await {
+            Err(error) if error.is_connection_dropped() && !error.is_timeout() => {
+                self.call_once(command, patience).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn call_once(&self, command: &Cmd, patience: Duration) -> RedisResult<Value> {
+        let mut number = None;
+        let answer = timeout(patience, async {
+            let (used, mut connection) = self.connection().await?;
+            number = Some(used);
+            command.query_async::<Value>(&mut connection).await
+        })
+        .await
+        .unwrap_or_else(|_| Err(silent()));
+        if let (Err(error), Some(number)) = (&answer, number)
+            && !matches!(classify(error), Failure::NoScript | Failure::Refused)
+        {
+            self.discard(number).await;
+        }
+        answer
+    }
+
+    /// Calls a script, telling the server the script first if it does not know it.
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        command: &Cmd,
+        patience: Duration,
+    ) -> RedisResult<Value> {
+        match self.call(command, patience).await {
+            Err(error) if classify(&error) == Failure::NoScript => {
+                self.call(&script.load(), patience).await?;
+                self.call(command, patience).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Sends several commands at once; answers theirs in order.
+    pub(super) async fn pipe(
+        &self,
+        pipeline: &redis::Pipeline,
+        patience: Duration,
+    ) -> RedisResult<Vec<Value>> {
+        let mut number = None;
+        let answer = timeout(patience, async {
+            let (used, mut connection) = self.connection().await?;
+            number = Some(used);
+            pipeline.query_async::<Vec<Value>>(&mut connection).await
+        })
+        .await
+        .unwrap_or_else(|_| Err(silent()));
+        if let (Err(error), Some(number)) = (&answer, number)
+            && !matches!(classify(error), Failure::NoScript | Failure::Refused)
+        {
+            self.discard(number).await;
+        }
+        answer
+    }
+}

@@ -1,0 +1,85 @@
+//! The names of a connector's keys: a public contract, see `docs/operations.md`.
+
+/// Key names under one prefix.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// String: who holds the lease; expires with it.
+    pub(super) fn lease(&self, connector: &str) -> String {
+        format!("{}lease:{connector}", self.prefix)
+    }
+
+    /// Hash: fence, sequence, cursors, validators.
+    pub(super) fn state(&self, connector: &str) -> String {
+        format!("{}connector:state:{connector}", self.prefix)
+    }
+
+    /// Hash: `{stream}\0{key}` → version.
+    pub(super) fn versions(&self, connector: &str) -> String {
+        format!("{}connector:versions:{connector}", self.prefix)
+    }
+
+    /// Stream: records that failed.
+    pub(super) fn dead_letters(&self, connector: &str) -> String {
+        format!("{}connector:dlq:{connector}", self.prefix)
+    }
+
+    /// Hash: counters and gauges.
+    pub(super) fn metrics(&self, connector: &str) -> String {
+        format!("{}metrics:connector:{connector}", self.prefix)
+    }
+
+    /// Channel on which a given-up lease is announced.
+    pub(super) fn released(&self, connector: &str) -> String {
+        format!("{}lease:released:{connector}", self.prefix)
+    }
+
+    /// An output stream.
+    pub(super) fn output(&self, stream: &str) -> String {
+        format!("{}{stream}", self.prefix)
+    }
+
+    /// Pattern that matches every lease key under this prefix, and nothing else.
+    pub(super) fn lease_pattern(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len() + 8);
+        for character in self.prefix.chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern.push_str("lease:*");
+        pattern
+    }
+
+    /// The connector whose lease key this is.
+    pub(super) fn connector_of_lease<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(&self.prefix)?.strip_prefix("lease:")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_carries_the_prefix() {
+        let keys = Keys::new("a*b:");
+        assert_eq!(keys.lease("c"), "a*b:lease:c");
+        assert_eq!(keys.state("c"), "a*b:connector:state:c");
+        assert_eq!(keys.versions("c"), "a*b:connector:versions:c");
+        assert_eq!(keys.output("raw-input-signals"), "a*b:raw-input-signals");
+        assert_eq!(keys.lease_pattern(), "a\\*b:lease:*");
+        assert_eq!(keys.connector_of_lease("a*b:lease:c"), Some("c"));
+        assert_eq!(keys.connector_of_lease("lease:c"), None);
+    }
+}

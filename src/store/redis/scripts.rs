@@ -1,0 +1,84 @@
+//! The scripts that make each step atomic in Redis.
+//!
+//! Called by their hash: two releases of the worker can run side by side, and nothing has to be
+//! installed by an administrator. Plain scripts rather than functions, which also works before 7.0.
+
+use std::sync::LazyLock;
+
+use redis::Cmd;
+
+/// One script and its hash.
+#[derive(Debug)]
+pub(super) struct Script {
+    code: &'static str,
+    hash: String,
+}
+
+macro_rules! script {
+    ($(#[$doc:meta])* $name:ident, $file:literal) => {
+        $(#[$doc])*
+        pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(include_str!(concat!("lua/", $file))));
+    };
+}
+
+script!(
+    /// Takes the lease.
+    ACQUIRE, "acquire.lua"
+);
+script!(
+    /// Extends the lease.
+    RENEW, "renew.lua"
+);
+script!(
+    /// Gives the lease up.
+    RELEASE, "release.lua"
+);
+script!(
+    /// Takes the lease from whoever holds it.
+    BREAK, "break.lua"
+);
+script!(
+    /// Publishes and remembers.
+    COMMIT, "commit.lua"
+);
+script!(
+    /// Forgets versions and state fields.
+    RESET, "reset.lua"
+);
+script!(
+    /// Removes what every consumer group has read.
+    TRIM, "trim.lua"
+);
+
+impl Script {
+    fn new(code: &'static str) -> Self {
+        Self {
+            code,
+            hash: redis::Script::new(code).get_hash().to_owned(),
+        }
+    }
+
+    /// The call by hash, with room for `args` arguments of `bytes` bytes besides the keys.
+    pub(super) fn call_sized(&self, keys: &[&str], args: usize, bytes: usize) -> Cmd {
+        let key_bytes: usize = keys.iter().map(|key| key.len()).sum();
+        let mut command = Cmd::with_capacity(3 + keys.len() + args, 64 + key_bytes + bytes);
+        command.arg("EVALSHA").arg(&self.hash).arg(keys.len());
+        for key in keys {
+            command.arg(*key);
+        }
+        command
+    }
+
+    /// The call by hash; arguments are added by the caller.
+    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
+        self.call_sized(keys, 8, 256)
+    }
+
+    /// Makes the server know the script.
+    pub(super) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.code);
+        command
+    }
+}
