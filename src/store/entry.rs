@@ -25,6 +25,10 @@ pub(super) const FIELD_NAMES: [&str; 15] = [
     "data",
 ];
 
+/// The fields whose values differ between the signals of one commit; all others are the same in
+/// every entry of it, so that a store may write them once.
+pub(super) const VARYING: [&str; 6] = ["id", "type", "subject", "version", "time", "data"];
+
 /// Writes the entries of one commit; what they have in common is worked out once.
 #[derive(Debug)]
 pub(super) struct EntryWriter<'a> {

@@ -23,6 +23,7 @@ use thiserror::Error;
 pub use address::StoreAddress;
 pub use memory::MemoryStore;
 
+use self::redis::RedisStore;
 use crate::signal::{Origin, Signal, Version};
 
 /// The version of the state layout; kept in the state's `schema` field.
@@ -487,8 +488,6 @@ pub async fn open(
             let store = sqlite::SqliteStore::open(path, &options.key_prefix).await?;
             Ok(Arc::new(store))
         }
-        StoreAddress::Redis(_) => Err(StoreError::Misconfigured(format!(
-            "cannot open {address} yet"
-        ))),
+        StoreAddress::Redis(url) => Ok(Arc::new(RedisStore::open(url, options).await?)),
     }
 }

@@ -88,7 +88,12 @@ mod tests {
             ("7.0.15", "cluster", "noeviction", "cluster"),
             ("7.0.15", "standalone", "volatile-ttl", "volatile-ttl"),
             ("7.0.15", "standalone", "allkeys-lru", "--allow-eviction"),
-            ("7.0.15", "standalone", "allkeys-lru", "maxmemory-policy noeviction"),
+            (
+                "7.0.15",
+                "standalone",
+                "allkeys-lru",
+                "maxmemory-policy noeviction",
+            ),
         ] {
             let error = judged(version, mode, policy, false).unwrap_err();
             assert!(error.contains(names), "{error}");

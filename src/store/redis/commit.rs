@@ -20,9 +20,11 @@ const HEADER: usize = 15;
 /// Bytes of a signal's arguments besides its data, roughly.
 const SIGNAL_OVERHEAD: usize = 320;
 
-/// Longest wait for one answer before the same bytes go out on a new connection. Long enough for
-/// a disk that stalls; repeating early would be safe but adds load to a server that is slow.
-const ATTEMPT: Duration = Duration::from_secs(5);
+/// Bounds of the wait for one answer, after which the same bytes go out on a new connection. It is
+/// half a TTL between them, so that a connection that went dead does not cost the lease; repeating
+/// earlier would be safe but adds load to a server whose disk stalls.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(5);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -48,9 +50,8 @@ impl RedisStore {
         commit: &Commit,
     ) -> Result<Committed, StoreError> {
         let command = encode(&self.keys, lease, commit);
-        let patience = patience(lease.ttl);
-        let deadline = Instant::now() + patience;
-        let attempt = (patience / 3).clamp(Duration::from_secs(1), ATTEMPT);
+        let deadline = Instant::now() + patience(lease.ttl);
+        let attempt = (lease.ttl / 2).clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT);
         // Whether a copy of the bytes may still be executed: sticks, because a later refusal says
         // nothing about an earlier copy that is still on its way.
         let mut in_doubt = false;
@@ -172,10 +173,8 @@ fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Cmd {
         keys.output(&commit.output.stream),
         keys.dead_letters(connector),
     ];
-    let (set, unset): (Vec<_>, Vec<_>) = commit
-        .state
-        .iter()
-        .partition(|(_, value)| value.is_some());
+    let (set, unset): (Vec<_>, Vec<_>) =
+        commit.state.iter().partition(|(_, value)| value.is_some());
     let template = Template::of(lease, commit);
 
     let args = HEADER
@@ -281,7 +280,9 @@ impl Template {
         EntryWriter::new(lease, commit).each_field(first, |name, value| {
             let varies = VARYING.contains(&name);
             template.args.push(name.as_bytes().to_vec());
-            template.args.push(if varies { Vec::new() } else { value.to_vec() });
+            template
+                .args
+                .push(if varies { Vec::new() } else { value.to_vec() });
             if varies {
                 template.gaps.push(template.args.len());
             }

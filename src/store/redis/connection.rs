@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value,
+};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -143,9 +145,7 @@ impl Link {
     /// only commands that may be repeated.
     pub(super) async fn call(&self, command: &Cmd, patience: Duration) -> RedisResult<Value> {
         match self.call_once(command, patience).await {
-            Err(error) if error.is_connection_dropped() && !error.is_timeout() => {
-                self.call_once(command, patience).await
-            }
+            Err(error) if is_broken(&error) => self.call_once(command, patience).await,
             answer => answer,
         }
     }
@@ -156,15 +156,18 @@ impl Link {
             let (used, mut connection) = self.connection().await?;
             number = Some(used);
             command.query_async::<Value>(&mut connection).await
-        })
-        .await
-        .unwrap_or_else(|_| Err(silent()));
-        if let (Err(error), Some(number)) = (&answer, number)
-            && !matches!(classify(error), Failure::NoScript | Failure::Refused)
+        });
+        let answer = answer.await.unwrap_or_else(|_| Err(silent()));
+        self.replace_if_broken(number, answer.as_ref().err()).await;
+        answer
+    }
+
+    async fn replace_if_broken(&self, number: Option<u64>, error: Option<&RedisError>) {
+        if let (Some(number), Some(error)) = (number, error)
+            && matches!(classify(error), Failure::Ambiguous | Failure::Transient)
         {
             self.discard(number).await;
         }
-        answer
     }
 
     /// Calls a script, telling the server the script first if it does not know it.
@@ -183,25 +186,32 @@ impl Link {
         }
     }
 
-    /// Sends several commands at once; answers theirs in order.
+    /// Sends several commands at once; answers theirs in order. Repeated like [`call`](Self::call).
     pub(super) async fn pipe(
         &self,
-        pipeline: &redis::Pipeline,
+        pipeline: &Pipeline,
         patience: Duration,
     ) -> RedisResult<Vec<Value>> {
+        match self.pipe_once(pipeline, patience).await {
+            Err(error) if is_broken(&error) => self.pipe_once(pipeline, patience).await,
+            answer => answer,
+        }
+    }
+
+    async fn pipe_once(&self, pipeline: &Pipeline, patience: Duration) -> RedisResult<Vec<Value>> {
         let mut number = None;
         let answer = timeout(patience, async {
             let (used, mut connection) = self.connection().await?;
             number = Some(used);
             pipeline.query_async::<Vec<Value>>(&mut connection).await
-        })
-        .await
-        .unwrap_or_else(|_| Err(silent()));
-        if let (Err(error), Some(number)) = (&answer, number)
-            && !matches!(classify(error), Failure::NoScript | Failure::Refused)
-        {
-            self.discard(number).await;
-        }
+        });
+        let answer = answer.await.unwrap_or_else(|_| Err(silent()));
+        self.replace_if_broken(number, answer.as_ref().err()).await;
         answer
     }
+}
+
+/// Whether a new connection may help at once; one that was silent has cost enough time.
+fn is_broken(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_timeout() && *error != silent()
 }

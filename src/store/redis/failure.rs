@@ -55,7 +55,9 @@ fn is_one_of(error: &RedisError, codes: &[&str]) -> bool {
     }
     // Before 7.0 the error of a call inside a script is wrapped:
     // `ERR Error running script (call to f_…): @user_script:1: OOM command not allowed …`.
-    let Some((_, inner)) = error.detail().and_then(|text| text.split_once("@user_script"))
+    let Some((_, inner)) = error
+        .detail()
+        .and_then(|text| text.split_once("@user_script"))
     else {
         return false;
     };

@@ -78,10 +78,8 @@ impl RedisStore {
         applied: u64,
     ) -> Result<Renewed, StoreError> {
         let keys = &self.keys;
-        let mut command = scripts::RENEW.call(&[
-            &keys.lease(&lease.connector),
-            &keys.state(&lease.connector),
-        ]);
+        let mut command =
+            scripts::RENEW.call(&[&keys.lease(&lease.connector), &keys.state(&lease.connector)]);
         command
             .arg(lease.epoch)
             .arg(lease.owner.as_str())
@@ -105,10 +103,8 @@ impl RedisStore {
 
     pub(super) async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         let keys = &self.keys;
-        let mut command = scripts::RELEASE.call(&[
-            &keys.lease(&lease.connector),
-            &keys.state(&lease.connector),
-        ]);
+        let mut command =
+            scripts::RELEASE.call(&[&keys.lease(&lease.connector), &keys.state(&lease.connector)]);
         command
             .arg(lease.epoch)
             .arg(lease.owner.as_str())
@@ -122,7 +118,10 @@ impl RedisStore {
     }
 
     pub(super) async fn wait_for_release(&self, connector: &str) -> Result<(), StoreError> {
-        let subscription = self.endpoint.subscribe(&self.keys.released(connector)).await;
+        let subscription = self
+            .endpoint
+            .subscribe(&self.keys.released(connector))
+            .await;
         let mut subscription = self.checked(subscription)?;
         // Look only now: a release before the subscription was announced to nobody.
         let mut look = redis::cmd("EXISTS");

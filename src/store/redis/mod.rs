@@ -33,7 +33,7 @@ use super::{
 };
 
 /// A store in one Redis server.
-pub struct RedisStore {
+pub(super) struct RedisStore {
     endpoint: Endpoint,
     keys: Keys,
     /// For commits alone: nothing slow stands before them.
@@ -54,7 +54,7 @@ impl fmt::Debug for RedisStore {
 
 impl RedisStore {
     /// Connects and checks that this Redis can keep the store's promises.
-    pub async fn open(url: &url::Url, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(super) async fn open(url: &url::Url, options: &StoreOptions) -> Result<Self, StoreError> {
         let address = StoreAddress::Redis(url.clone()).to_string();
         let endpoint = Endpoint::new(url, address)?;
         let store = Self {

@@ -60,9 +60,9 @@ pub(super) fn state(pairs: Vec<(String, String)>, versions: u64) -> Result<State
 }
 
 fn number(name: &str, value: &str) -> Result<u64, StoreError> {
-    value.parse().map_err(|_| {
-        StoreError::Corrupt(format!("state field {name} is not a number: {value:?}"))
-    })
+    value
+        .parse()
+        .map_err(|_| StoreError::Corrupt(format!("state field {name} is not a number: {value:?}")))
 }
 
 #[cfg(test)]

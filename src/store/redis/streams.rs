@@ -44,10 +44,12 @@ impl RedisStore {
             None => self.endpoint.connect(None).await,
         };
         let mut connection = self.checked(connection)?;
-        let answer: RedisResult<Value> =
-            timeout(wait + RESPONSE_TIMEOUT, command.query_async(&mut connection))
-                .await
-                .unwrap_or_else(|_| Err(silent()));
+        let answer: RedisResult<Value> = timeout(
+            wait + RESPONSE_TIMEOUT,
+            command.query_async(&mut connection),
+        )
+        .await
+        .unwrap_or_else(|_| Err(silent()));
         let answer = self.checked(answer)?;
         self.put_reader(connection);
         let streams: Vec<(Value, Vec<RawEntry>)> = match answer {

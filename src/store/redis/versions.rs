@@ -21,12 +21,13 @@ impl RedisStore {
         each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
     ) -> Result<(), StoreError> {
         let mut broken = None;
-        self.scan_hash(&self.keys.versions(connector), |field, value| {
-            match KnownVersion::decode(&value) {
+        self.scan_hash(
+            &self.keys.versions(connector),
+            |field, value| match KnownVersion::decode(&value) {
                 Some(known) => each(&field, known),
                 None => broken = Some(field),
-            }
-        })
+            },
+        )
         .await?;
         match broken {
             None => Ok(()),

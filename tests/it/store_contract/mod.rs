@@ -23,6 +23,12 @@ macro_rules! contract {
                 super::$module::$statement(super::Scene::in_sqlite().await).await;
             })+)+
         }
+        mod in_redis {
+            $($(#[tokio::test]
+            async fn $statement() {
+                super::$module::$statement(super::Scene::in_redis().await).await;
+            })+)+
+        }
     };
 }
 

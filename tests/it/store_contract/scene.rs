@@ -10,6 +10,8 @@ use connector_worker::store::{
     State, Store, StoreOptions, VersionEntry, version_field,
 };
 
+use crate::support::redis::RedisServer;
+
 /// Longer than any test that does not wait for it.
 pub const LONG: Duration = Duration::from_mins(1);
 
@@ -41,6 +43,18 @@ impl Scene {
             store: store.unwrap(),
             refuses_when_full: false,
             _home: Box::new(home),
+        }
+    }
+
+    pub async fn in_redis() -> Self {
+        let server = RedisServer::start();
+        let address = server.url().parse().unwrap();
+        Self {
+            store: store::open(&address, &StoreOptions::default())
+                .await
+                .unwrap(),
+            refuses_when_full: true,
+            _home: Box::new(server),
         }
     }
 
