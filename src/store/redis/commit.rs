@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::connection::silent;
 use super::failure::{Failure, classify, store_error};
 use super::keys::Keys;
-use super::lease::{millis, unexpected};
+use super::lease::millis;
 use super::reply::Verdict;
 use super::{RedisStore, scripts};
 use crate::store::entry::{EntryWriter, FIELD_NAMES, VARYING};
