@@ -27,15 +27,26 @@ pub fn assess(status: &ConnectorStatus, now: Timestamp) -> (Health, Vec<String>)
     if status.is_stalled(now) {
         findings.unhealthy("its loop has shown no sign of life past its deadline".to_owned());
     }
-    phase_findings(status, &mut findings);
-    failure_findings(status, now, &mut findings);
+    let too_long = no_progress_for_long(status, now);
+    phase_findings(status, too_long, &mut findings);
+    failure_findings(status, too_long, &mut findings);
     for (stream, reason) in &status.failing_streams {
         findings.degraded(format!("stream {stream} cannot be read: {reason}"));
     }
     (findings.worst, findings.reasons)
 }
 
-fn phase_findings(status: &ConnectorStatus, findings: &mut Findings) {
+/// Whether the last success, or the start before it, is longer ago than a hiccup lasts.
+fn no_progress_for_long(status: &ConnectorStatus, now: Timestamp) -> bool {
+    let last_progress = status.last_success_time.unwrap_or(status.started_time);
+    let patience = Duration::from_millis(status.poll_interval_ms)
+        .saturating_mul(INTERVALS_UNTIL_UNHEALTHY)
+        .max(LEAST_PATIENCE);
+    // A clock that was set back makes this negative, which is no sign of illness.
+    Duration::try_from(now.duration_since(last_progress)).is_ok_and(|waited| waited > patience)
+}
+
+fn phase_findings(status: &ConnectorStatus, too_long: bool, findings: &mut Findings) {
     let last_error = status.last_error.as_deref();
     match status.phase {
         Phase::Parked => findings.unhealthy(format!(
@@ -49,15 +60,21 @@ fn phase_findings(status: &ConnectorStatus, findings: &mut Findings) {
             None => "the provider asked to wait".to_owned(),
         }),
         Phase::Starting => {
+            // The store cannot be reached, or the source cannot be built.
             if let Some(error) = last_error {
-                findings.degraded(format!("cannot start yet: {error}"));
+                let health = if too_long {
+                    Health::Unhealthy
+                } else {
+                    Health::Degraded
+                };
+                findings.add(health, format!("cannot start: {error}"));
             }
         }
         Phase::Standby | Phase::Polling | Phase::Waiting | Phase::Stopped => {}
     }
 }
 
-fn failure_findings(status: &ConnectorStatus, now: Timestamp, findings: &mut Findings) {
+fn failure_findings(status: &ConnectorStatus, too_long: bool, findings: &mut Findings) {
     // A parked connector has said so already.
     if status.consecutive_failures == 0 || status.phase == Phase::Parked {
         return;
@@ -70,12 +87,6 @@ fn failure_findings(status: &ConnectorStatus, now: Timestamp, findings: &mut Fin
         Some(error) => format!("{times}: {error}"),
         None => times,
     };
-    let last_progress = status.last_success_time.unwrap_or(status.started_time);
-    let waited = now.duration_since(last_progress);
-    let patience = Duration::from_millis(status.poll_interval_ms)
-        .saturating_mul(INTERVALS_UNTIL_UNHEALTHY)
-        .max(LEAST_PATIENCE);
-    let too_long = Duration::try_from(waited).is_ok_and(|waited| waited > patience);
     if status.consecutive_failures >= FAILURES_UNTIL_UNHEALTHY || too_long {
         findings.unhealthy(reason);
     } else {
@@ -173,6 +184,16 @@ mod tests {
             s.last_success_time = None;
         };
         assert_eq!(health(failing_for_long), Health::Unhealthy);
+        let without_store = |s: &mut ConnectorStatus| {
+            s.phase = Phase::Starting;
+            s.last_error = Some("cannot reach the store".to_owned());
+        };
+        assert_eq!(health(without_store), Health::Degraded);
+        let without_store_for_long = |s: &mut ConnectorStatus| {
+            without_store(s);
+            s.last_success_time = Some(seconds_ago(400));
+        };
+        assert_eq!(health(without_store_for_long), Health::Unhealthy);
     }
 
     #[test]
