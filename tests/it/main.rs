@@ -10,5 +10,6 @@ mod http_client;
 mod ops_http;
 mod redis_store;
 mod sqlite_crash;
+mod sqlite_store;
 mod store_contract;
 mod support;

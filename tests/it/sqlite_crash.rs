@@ -250,7 +250,7 @@ fn seed() -> u64 {
             .and_then(|text| text.parse().ok())
             .expect("CRASH_SEED is a number")
     });
-    println!("CRASH_SEED={seed}");
+    eprintln!("CRASH_SEED={seed}");
     seed
 }
 
@@ -326,7 +326,7 @@ async fn killed_and_stopped_workers_lose_and_repeat_nothing() {
             worker.signal("CONT");
         }
     }
-    println!(
+    eprintln!(
         "{} items, {} commits, {} epochs",
         witness.items, witness.sequence, witness.epoch
     );

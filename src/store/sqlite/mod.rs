@@ -17,6 +17,8 @@ mod lease;
 mod schema;
 mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -88,7 +88,11 @@ const MIGRATIONS: [&str; 1] = ["
 
 /// Brings the file to the current layout, or refuses it if it is newer or not ours.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Failure> {
-    if check(connection).await? == MIGRATIONS.len() {
+    // A transaction, so that the three looks see one moment of a file that is just being made.
+    query("BEGIN").execute(&mut *connection).await?;
+    let seen = check(connection).await?;
+    query("COMMIT").execute(&mut *connection).await?;
+    if seen == MIGRATIONS.len() {
         return Ok(());
     }
     // Refused while another process has the file open in the old mode, without waiting for the
