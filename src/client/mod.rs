@@ -109,4 +109,6 @@ pub trait Observer: Send + Sync {
     fn throttled(&self, wait: Duration);
     /// An answer arrived (status) after `took`.
     fn answered(&self, status: StatusCode, took: Duration, bytes: usize);
+    /// A request got no answer.
+    fn unanswered(&self) {}
 }

@@ -152,7 +152,10 @@ impl Client {
                 tracing::debug!(server, attempt, %status, bytes, ?took, "answer");
                 self.observe(|observer| observer.answered(status, took, bytes));
             }
-            Err(error) => tracing::debug!(server, attempt, %error, ?took, "no answer"),
+            Err(error) => {
+                tracing::debug!(server, attempt, %error, ?took, "no answer");
+                self.observe(|observer| observer.unanswered());
+            }
         }
         answer
     }

@@ -14,6 +14,7 @@ use metrics::{SharedString, Unit, counter, describe_counter, describe_histogram,
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::process;
+use crate::client::Observer;
 use crate::registry::{ConnectorRegistry, ConnectorStatus, Health};
 use crate::signal::ChangeKind;
 
@@ -227,31 +228,6 @@ impl ConnectorMetrics {
         self.count(VERSIONS_EVICTED, stream, versions);
     }
 
-    /// The provider answered, `bytes` long after decompression.
-    pub fn answered(&self, status: StatusCode, took: Duration, bytes: usize) {
-        self.requested(status_class(status));
-        histogram!(HTTP_REQUEST_DURATION,
-            "connector" => self.connector.clone(), "provider" => self.provider.clone())
-        .record(took);
-        counter!(HTTP_RESPONSE_BYTES,
-            "connector" => self.connector.clone(), "provider" => self.provider.clone())
-        .increment(bytes as u64);
-    }
-
-    /// A request got no answer.
-    pub fn unanswered(&self) {
-        self.requested("error");
-    }
-
-    /// The provider asked to wait, and the worker does.
-    pub fn throttled(&self, wait: Duration) {
-        // Counters are whole numbers; a wait of less than a second still counts as one.
-        let seconds = wait.as_millis().div_ceil(1000);
-        counter!(THROTTLED,
-            "connector" => self.connector.clone(), "provider" => self.provider.clone())
-        .increment(u64::try_from(seconds).unwrap_or(u64::MAX));
-    }
-
     /// The store answered a commit, or did not.
     pub fn committed(&self, outcome: CommitOutcome, took: Duration) {
         let text = match outcome {
@@ -290,6 +266,30 @@ impl ConnectorMetrics {
     fn count(&self, name: &'static str, stream: &str, by: u64) {
         counter!(name, "connector" => self.connector.clone(), "stream" => stream.to_owned())
             .increment(by);
+    }
+}
+
+impl Observer for ConnectorMetrics {
+    fn throttled(&self, wait: Duration) {
+        // Counters are whole numbers; a wait of less than a second still counts as one.
+        let seconds = wait.as_millis().div_ceil(1000);
+        counter!(THROTTLED,
+            "connector" => self.connector.clone(), "provider" => self.provider.clone())
+        .increment(u64::try_from(seconds).unwrap_or(u64::MAX));
+    }
+
+    fn answered(&self, status: StatusCode, took: Duration, bytes: usize) {
+        self.requested(status_class(status));
+        histogram!(HTTP_REQUEST_DURATION,
+            "connector" => self.connector.clone(), "provider" => self.provider.clone())
+        .record(took);
+        counter!(HTTP_RESPONSE_BYTES,
+            "connector" => self.connector.clone(), "provider" => self.provider.clone())
+        .increment(bytes as u64);
+    }
+
+    fn unanswered(&self) {
+        self.requested("error");
     }
 }
 
