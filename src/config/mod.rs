@@ -22,6 +22,11 @@ pub struct LoadOptions {
     pub environment: Environment,
     /// Connector types.
     pub catalog: Arc<Catalog>,
+    /// Treat the disabled connectors among [`names`](Self::names) as if they were to run, so that
+    /// `check`, `preview` and `poll` can try one before it is enabled.
+    pub include_disabled: bool,
+    /// A name that is not in the file is no problem: set on a reload, which may have removed it.
+    pub allow_unknown_names: bool,
 }
 
 /// A configuration without a problem.

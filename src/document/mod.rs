@@ -7,7 +7,7 @@ mod yaml;
 use std::fmt;
 use std::sync::Arc;
 
-pub use json::parse_json;
+pub use json::{decode, parse_json, parse_json_keeping_repeats};
 pub use yaml::parse_yaml;
 
 /// A place in a file, counted from 1; columns count characters.

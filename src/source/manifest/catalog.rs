@@ -44,6 +44,16 @@ impl Catalog {
         Ok(Self::default())
     }
 
+    /// A catalog of these types.
+    pub fn from_manifests(manifests: impl IntoIterator<Item = Manifest>) -> Self {
+        Self {
+            manifests: manifests
+                .into_iter()
+                .map(|manifest| (Arc::clone(&manifest.kind), Arc::new(manifest)))
+                .collect(),
+        }
+    }
+
     /// The type `kind`, as configuration names it.
     pub fn get(&self, kind: &str) -> Option<&Arc<Manifest>> {
         self.manifests.get(kind)
