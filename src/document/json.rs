@@ -268,12 +268,19 @@ impl<'a> Reader<'a> {
             Some('“' | '”' | '„') => Err(self.curly_quotes()),
             Some(c) if c.is_alphanumeric() || c == '_' || c == '$' => {
                 let word = self.peek_word();
-                Err(Mistake::new(self.at, format!("the key {word} has no quotes"))
-                    .fix(format!("write \"{word}\"")))
+                Err(
+                    Mistake::new(self.at, format!("the key {word} has no quotes"))
+                        .fix(format!("write \"{word}\"")),
+                )
             }
-            Some(',') => Err(Mistake::new(self.at, "a comma where a key is expected")
-                .fix("remove the comma")),
-            Some(_) => Err(Mistake::new(self.at, "a key in double quotes is expected here")),
+            Some(',') => {
+                Err(Mistake::new(self.at, "a comma where a key is expected")
+                    .fix("remove the comma"))
+            }
+            Some(_) => Err(Mistake::new(
+                self.at,
+                "a key in double quotes is expected here",
+            )),
             None => Err(self.unclosed(Within::Map, open)),
         }
     }
@@ -311,9 +318,9 @@ impl<'a> Reader<'a> {
                 match self.peek() {
                     Some('}' | ']') => Err(Mistake::new(comma, "trailing comma")
                         .fix("remove the comma after the last value")),
-                    Some(',') => Err(
-                        Mistake::new(self.at, "two commas in a row").fix("remove one of them")
-                    ),
+                    Some(',') => {
+                        Err(Mistake::new(self.at, "two commas in a row").fix("remove one of them"))
+                    }
                     None => Err(self.unclosed(within, open)),
                     Some(_) => Ok(false),
                 }
@@ -326,16 +333,16 @@ impl<'a> Reader<'a> {
                 ),
             )
             .fix(format!("a {} is expected here", within.close()))),
-            Some(';') => Err(Mistake::new(self.at, "a semicolon between values")
-                .fix("write a comma instead")),
-            Some(':') if within == Within::List => Err(Mistake::new(
-                self.at,
-                "a colon inside a list",
-            )
-            .fix("keys and values belong in an object: { \"key\": \"value\" }")),
+            Some(';') => {
+                Err(Mistake::new(self.at, "a semicolon between values")
+                    .fix("write a comma instead"))
+            }
+            Some(':') if within == Within::List => {
+                Err(Mistake::new(self.at, "a colon inside a list")
+                    .fix("keys and values belong in an object: { \"key\": \"value\" }"))
+            }
             Some(_) => {
-                Err(Mistake::new(behind, "a comma is missing after this value")
-                    .fix("add a comma"))
+                Err(Mistake::new(behind, "a comma is missing after this value").fix("add a comma"))
             }
             None => Err(self.unclosed(within, open)),
         }
@@ -409,15 +416,19 @@ impl<'a> Reader<'a> {
             Some('$') => {
                 Mistake::new(self.at, "a substitution without quotes").fix("write \"${…}\"")
             }
-            _ => Mistake::new(self.at, "this is no JSON value")
-                .fix("text stands in double quotes"),
+            _ => Mistake::new(self.at, "this is no JSON value").fix("text stands in double quotes"),
         }
     }
 
     fn number(&mut self) -> Result<Kind, Mistake> {
         let at = self.at;
         let bytes = self.rest.as_bytes();
-        let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let digits = |from: usize| {
+            bytes[from..]
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count()
+        };
         let start = usize::from(bytes[0] == b'-');
         let whole = digits(start);
         let mut end = start + whole;
@@ -470,8 +481,10 @@ impl<'a> Reader<'a> {
                 Some('"') => return Ok(text),
                 Some('\\') => text.push(self.escape(at)?),
                 Some('\n' | '\r') => {
-                    return Err(Mistake::new(open, "text without a closing quote in this line")
-                        .fix("close it with \", and write a line break as \\n"));
+                    return Err(
+                        Mistake::new(open, "text without a closing quote in this line")
+                            .fix("close it with \", and write a line break as \\n"),
+                    );
                 }
                 Some(c) if c < '\u{20}' => {
                     return Err(Mistake::new(
@@ -486,8 +499,9 @@ impl<'a> Reader<'a> {
                 }
                 Some(c) => text.push(c),
                 None => {
-                    return Err(Mistake::new(open, "text without a closing quote")
-                        .fix("close it with \""));
+                    return Err(
+                        Mistake::new(open, "text without a closing quote").fix("close it with \"")
+                    );
                 }
             }
         }

@@ -18,12 +18,24 @@ fn every_mistake_names_its_place_and_the_fix() {
         ("{ // no\n}", "c.json:1:3: JSON has no comments"),
         ("{ /* no */ }", "c.json:1:3: JSON has no comments"),
         ("# no\n{}", "c.json:1:1: JSON has no comments"),
-        ("{\"a\": \"x\n\"}", "c.json:1:7: text without a closing quote"),
+        (
+            "{\"a\": \"x\n\"}",
+            "c.json:1:7: text without a closing quote",
+        ),
         ("{\"a\": \"x", "c.json:1:7: text without a closing quote"),
-        ("{a: 1}", "c.json:1:2: the key a has no quotes (write \"a\")"),
-        ("{\"a\" 1}", "c.json:1:6: a colon is missing after the key \"a\""),
+        (
+            "{a: 1}",
+            "c.json:1:2: the key a has no quotes (write \"a\")",
+        ),
+        (
+            "{\"a\" 1}",
+            "c.json:1:6: a colon is missing after the key \"a\"",
+        ),
         ("{\"a\"= 1}", "c.json:1:5: = after the key"),
-        ("{\"a\": True}", "c.json:1:7: True is no JSON value (write true)"),
+        (
+            "{\"a\": True}",
+            "c.json:1:7: True is no JSON value (write true)",
+        ),
         ("{\"a\": }", "c.json:1:7: a value is missing"),
         ("{\"a\": 01}", "c.json:1:7: a number starts with a zero"),
         ("{\"a\": .5}", "c.json:1:7: a number starts with a point"),
@@ -32,7 +44,10 @@ fn every_mistake_names_its_place_and_the_fix() {
         ("{\"a\": 5s}", "c.json:1:7: a number with other characters"),
         ("{\"a\": 1e}", "c.json:1:7: a number with an empty exponent"),
         ("{\"a\": -}", "c.json:1:7: a minus sign without a number"),
-        ("{\"a\": [1}", "c.json:1:9: the list opened in line 1, column 7"),
+        (
+            "{\"a\": [1}",
+            "c.json:1:9: the list opened in line 1, column 7",
+        ),
         ("{\"a\": {", "c.json:1:8: the file ends inside the object"),
         ("{} {}", "c.json:1:4: text after the end"),
         ("{}}", "c.json:1:3: text after the end"),
@@ -45,8 +60,14 @@ fn every_mistake_names_its_place_and_the_fix() {
         ("[\"\\ud800\"]", "c.json:1:3: half of a surrogate pair"),
         ("[\"\u{1}\"]", "c.json:1:3: control character U+0001"),
         ("{“a”: 1}", "c.json:1:2: typographic quotes"),
-        ("{\"ä\": 1,\u{a0}\"b\": 2}", "c.json:1:9: invisible character U+00A0"),
-        ("{\"a\":1,\n\"a\":2}", "c.json:2:1: key \"a\" is repeated; it stands in line 1"),
+        (
+            "{\"ä\": 1,\u{a0}\"b\": 2}",
+            "c.json:1:9: invisible character U+00A0",
+        ),
+        (
+            "{\"a\":1,\n\"a\":2}",
+            "c.json:2:1: key \"a\" is repeated; it stands in line 1",
+        ),
     ];
     for (text, start) in cases {
         let shown = mistake(text);
@@ -81,15 +102,23 @@ fn nesting_is_bounded() {
 fn numbers_keep_their_size() {
     let kinds = |text: &str| parse_json("c.json", text).unwrap().kind;
     assert_eq!(kinds("9223372036854775807"), Kind::Int(i64::MAX));
-    assert_eq!(kinds("9223372036854775808"), Kind::BigNumber("9223372036854775808".into()));
+    assert_eq!(
+        kinds("9223372036854775808"),
+        Kind::BigNumber("9223372036854775808".into())
+    );
     assert_eq!(kinds("1e400"), Kind::BigNumber("1e400".into()));
     assert_eq!(kinds("1.0"), Kind::Float(1.0));
 }
 
 #[test]
 fn bytes_that_are_not_utf_8_are_placed() {
-    let shown = decode("c.json", b"{\n \"a\": \"\xff\"}").unwrap_err().to_string();
-    assert_eq!(shown, "c.json:2:8: the file is not UTF-8 here (save it as UTF-8)");
+    let shown = decode("c.json", b"{\n \"a\": \"\xff\"}")
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        shown,
+        "c.json:2:8: the file is not UTF-8 here (save it as UTF-8)"
+    );
     let shown = decode("c.json", b"\xff\xfe{\0").unwrap_err().to_string();
     assert_eq!(shown, "c.json:1:1: the file is UTF-16 (save it as UTF-8)");
 }
@@ -122,7 +151,10 @@ fn to_serde(node: &Node) -> serde_json::Value {
         Kind::String(text) => text.clone().into(),
         Kind::List(items) => items.iter().map(to_serde).collect(),
         Kind::Map(entries) => serde_json::Value::Object(
-            entries.iter().map(|e| (e.key.clone(), to_serde(&e.value))).collect(),
+            entries
+                .iter()
+                .map(|e| (e.key.clone(), to_serde(&e.value)))
+                .collect(),
         ),
     }
 }

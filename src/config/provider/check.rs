@@ -1,0 +1,343 @@
+//! The values of an arranged provider configuration against its schema.
+
+use std::fmt::Write as _;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError};
+use serde_json::Value;
+
+use super::super::keys;
+use super::super::report::{Place, Report, kind_of};
+use super::Subject;
+use super::arrange::Arranged;
+use crate::document::{Kind, Node, Position};
+
+/// Reports every value that the schema refuses.
+pub(super) fn check(
+    subject: &Subject<'_>,
+    arranged: &Arranged,
+    skip_required: bool,
+    report: &mut Report,
+) {
+    if !subject.spec.is_object() {
+        return;
+    }
+    // `format` is advice to forms in these specifications; public manifests get it wrong.
+    let options = jsonschema::draft7::options().should_validate_formats(false);
+    let validator = match options.build(subject.spec) {
+        Ok(validator) => validator,
+        Err(error) => {
+            let place = Place {
+                at: arranged.node.at,
+                connector: subject.connector,
+                field: "providerConfig",
+            };
+            let message = format!(
+                "not checked: the specification of type {} is no valid JSON Schema at {}",
+                subject.kind,
+                error.schema_path().as_str()
+            );
+            report.warning(&place, &message, None);
+            return;
+        }
+    };
+    let value = to_json(&arranged.node);
+    let mut checker = Checker {
+        subject,
+        arranged,
+        skip_required,
+        report,
+    };
+    for error in validator.iter_errors(&value) {
+        checker.error(&error);
+    }
+}
+
+struct Checker<'a> {
+    subject: &'a Subject<'a>,
+    arranged: &'a Arranged,
+    skip_required: bool,
+    report: &'a mut Report,
+}
+
+impl<'a> Checker<'a> {
+    fn error(&mut self, error: &ValidationError<'_>) {
+        let pointer = error.instance_path().as_str();
+        let (node, shown, key_at) = self.find(pointer);
+        if self.subject.leaves.is_opaque(node.at)
+            && !matches!(node.kind, Kind::Map(_) | Kind::List(_))
+        {
+            return;
+        }
+        match error.kind() {
+            ValidationErrorKind::OneOfNotValid { context }
+            | ValidationErrorKind::AnyOf { context } => {
+                self.alternatives(pointer, node, &shown, context);
+            }
+            ValidationErrorKind::OneOfMultipleValid { .. }
+                if self.arranged.choices.contains_key(pointer) => {}
+            // Unknown keys are reported where they are spelled.
+            ValidationErrorKind::AdditionalProperties { .. }
+            | ValidationErrorKind::UnevaluatedProperties { .. } => {}
+            ValidationErrorKind::Required { property } => {
+                if !self.skip_required || !pointer.is_empty() {
+                    self.required(node, &shown, property, error.schema_path().as_str());
+                }
+            }
+            kind => {
+                if is_composite(kind) && self.subject.leaves.has_opaque(node) {
+                    return;
+                }
+                let property = parent(self.subject.spec, error.schema_path().as_str());
+                let (message, fix) = describe(kind, node, property);
+                // A default of the manifest has no place; its object has.
+                let at = if node.at == Position::default() {
+                    key_at
+                } else {
+                    node.at
+                };
+                self.problem(at, &shown, &message, fix);
+            }
+        }
+    }
+
+    fn problem(&mut self, at: Position, field: &str, message: &str, fix: Option<String>) {
+        let place = Place {
+            at,
+            connector: self.subject.connector,
+            field,
+        };
+        self.report.problem(&place, message, fix);
+    }
+
+    /// The node at a JSON pointer, its path as messages show it, and the place of what holds it.
+    fn find(&self, pointer: &str) -> (&'a Node, String, Position) {
+        let arranged = self.arranged;
+        let mut node = &arranged.node;
+        let mut holder = node.at;
+        let mut shown = "providerConfig".to_owned();
+        for part in pointer.split('/').skip(1) {
+            let part = part.replace("~1", "/").replace("~0", "~");
+            if node.at != Position::default() {
+                holder = node.at;
+            }
+            let next = match &node.kind {
+                Kind::List(items) => part.parse::<usize>().ok().and_then(|i| items.get(i)),
+                _ => node.get(&part),
+            };
+            let Some(next) = next else { break };
+            // Writing to a String cannot fail.
+            let _ = match node.kind {
+                Kind::List(_) => write!(shown, "[{part}]"),
+                _ => write!(shown, ".{}", keys::to_camel(&part)),
+            };
+            node = next;
+        }
+        (node, shown, holder)
+    }
+
+    fn alternatives(
+        &mut self,
+        pointer: &str,
+        node: &Node,
+        shown: &str,
+        context: &[Vec<ValidationError<'static>>],
+    ) {
+        match self.arranged.choices.get(pointer) {
+            Some(Some(chosen)) if context.get(*chosen).is_some_and(|c| !c.is_empty()) => {
+                for error in &context[*chosen] {
+                    self.error(error);
+                }
+            }
+            Some(None) => {}
+            _ if self.subject.leaves.has_opaque(node) => {}
+            _ => {
+                let message = "fits none of the forms that this field may have";
+                let fix = format!(
+                    "connector-worker connectors show {} lists them",
+                    self.subject.kind
+                );
+                self.problem(node.at, shown, message, Some(fix));
+            }
+        }
+    }
+
+    fn required(&mut self, node: &Node, shown: &str, property: &Value, schema_path: &str) {
+        let Some(key) = property.as_str() else { return };
+        let schema = parent(self.subject.spec, schema_path);
+        let member = schema.and_then(|schema| schema.get("properties")?.get(key));
+        let word = |name: &str| member.and_then(|member| member.get(name)?.as_str());
+        let spelled = if node
+            .entries()
+            .iter()
+            .any(|entry| entry.key.contains('_') && entry.key_at.line > 0)
+        {
+            key.to_owned()
+        } else {
+            keys::to_camel(key)
+        };
+        let what = word("title").or(word("description")).map(one_line);
+        let message = match what {
+            Some(what) if !what.eq_ignore_ascii_case(&spelled) => {
+                format!("\"{spelled}\" is missing: {what}")
+            }
+            _ => format!("\"{spelled}\" is missing"),
+        };
+        let is_secret = member.is_some_and(|m| m.get("airbyte_secret") == Some(&Value::Bool(true)));
+        let fix = if let Some(prefix) = self.subject.variables {
+            // Names of nested keys follow those of the objects around them.
+            let path = shown.strip_prefix("providerConfig").unwrap_or_default();
+            let name = format!("{path}_{key}")
+                .trim_start_matches(['.', '_'])
+                .to_owned();
+            Some(format!(
+                "set {prefix}{}",
+                keys::to_snake(&name).to_uppercase()
+            ))
+        } else if is_secret {
+            let prefix = match self.subject.kind {
+                "MANIFEST" => String::new(),
+                kind => format!("{}_", keys::to_snake(&kind.to_lowercase()).to_uppercase()),
+            };
+            let variable = keys::to_snake(key).to_uppercase();
+            Some(format!("add \"{spelled}\": \"${{{prefix}{variable}}}\""))
+        } else {
+            Some(format!("add \"{spelled}\""))
+        };
+        self.problem(node.at, shown, &message, fix);
+    }
+}
+
+/// Whether a rule looks at a value as a whole, so that one unknown leaf leaves it undecided.
+fn is_composite(kind: &ValidationErrorKind) -> bool {
+    !matches!(kind, ValidationErrorKind::Type { .. })
+}
+
+/// The schema that holds the keyword a schema path ends with.
+fn parent<'a>(spec: &'a Value, schema_path: &str) -> Option<&'a Value> {
+    spec.pointer(schema_path.rsplit_once('/')?.0)
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let sentence = line.split_inclusive(". ").next().unwrap_or(line).trim();
+    sentence.trim_end_matches('.').to_owned()
+}
+
+fn describe(
+    kind: &ValidationErrorKind,
+    node: &Node,
+    schema: Option<&Value>,
+) -> (String, Option<String>) {
+    let example = || {
+        let examples = schema?.get("examples")?;
+        let first = examples.as_array()?.first()?;
+        Some(format!("for example {first}"))
+    };
+    match kind {
+        ValidationErrorKind::Type { kind } => type_mismatch(kind, node),
+        ValidationErrorKind::Enum { options } => {
+            let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
+            let options: Vec<String> = options.iter().map(Value::to_string).collect();
+            (format!("must be one of {}", options.join(", ")), None)
+        }
+        ValidationErrorKind::Constant { expected_value } => {
+            (format!("must be {expected_value}"), None)
+        }
+        ValidationErrorKind::Pattern { pattern } => {
+            let form = schema
+                .and_then(|schema| schema.get("pattern_descriptor")?.as_str())
+                .unwrap_or(pattern);
+            (format!("does not have the form {form}"), example())
+        }
+        ValidationErrorKind::MinLength { limit: 1 } => ("is empty".to_owned(), example()),
+        ValidationErrorKind::MinLength { limit } => {
+            (format!("is shorter than {limit} characters"), example())
+        }
+        ValidationErrorKind::MaxLength { limit } => {
+            (format!("is longer than {limit} characters"), None)
+        }
+        ValidationErrorKind::MinItems { limit: 1 } => ("is an empty list".to_owned(), example()),
+        ValidationErrorKind::MinItems { limit } => {
+            (format!("has fewer than {limit} elements"), None)
+        }
+        ValidationErrorKind::MaxItems { limit } => {
+            (format!("has more than {limit} elements"), None)
+        }
+        ValidationErrorKind::MinProperties { limit } => {
+            (format!("has fewer than {limit} keys"), None)
+        }
+        ValidationErrorKind::MaxProperties { limit } => {
+            (format!("has more than {limit} keys"), None)
+        }
+        ValidationErrorKind::Minimum { limit } => (format!("is below {limit}"), None),
+        ValidationErrorKind::Maximum { limit } => (format!("is above {limit}"), None),
+        ValidationErrorKind::ExclusiveMinimum { limit } => (format!("is not above {limit}"), None),
+        ValidationErrorKind::ExclusiveMaximum { limit } => (format!("is not below {limit}"), None),
+        ValidationErrorKind::MultipleOf { multiple_of } => {
+            (format!("is no multiple of {multiple_of}"), None)
+        }
+        ValidationErrorKind::UniqueItems => ("holds an element twice".to_owned(), None),
+        other => (
+            format!(
+                "breaks the rule \"{}\" of its specification",
+                other.keyword()
+            ),
+            None,
+        ),
+    }
+}
+
+fn type_mismatch(kind: &TypeKind, node: &Node) -> (String, Option<String>) {
+    let types: Vec<JsonType> = match kind {
+        TypeKind::Single(only) => vec![*only],
+        TypeKind::Multiple(set) => set.iter().collect(),
+    };
+    let words: Vec<&str> = types
+        .iter()
+        .filter(|t| **t != JsonType::Null || types.len() == 1)
+        .map(|t| match t {
+            JsonType::Array => "a list",
+            JsonType::Boolean => "true or false",
+            JsonType::Integer => "a whole number",
+            JsonType::Null => "null",
+            JsonType::Number => "a number",
+            JsonType::Object => "an object",
+            JsonType::String => "text",
+        })
+        .collect();
+    let given = match node.kind {
+        Kind::Float(_) if types.contains(&JsonType::Integer) => "a fraction",
+        _ => kind_of(node),
+    };
+    let fix = match node.kind {
+        Kind::Null => Some("leave the key out".to_owned()),
+        Kind::Int(_) | Kind::Float(_) | Kind::BigNumber(_) if types.contains(&JsonType::String) => {
+            Some("put it in double quotes".to_owned())
+        }
+        _ => None,
+    };
+    (format!("must be {}, not {given}", words.join(" or ")), fix)
+}
+
+fn to_json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Null => Value::Null,
+        Kind::Bool(flag) => (*flag).into(),
+        Kind::Int(number) => (*number).into(),
+        Kind::Float(number) => (*number).into(),
+        // Only bounds look at it, and a float keeps its size.
+        Kind::BigNumber(text) => text.parse::<f64>().map_or(Value::Null, |number| {
+            serde_json::Number::from_f64(number.clamp(f64::MIN, f64::MAX))
+                .map_or(Value::Null, Value::Number)
+        }),
+        Kind::String(text) => Value::String(text.clone()),
+        Kind::List(items) => items.iter().map(to_json).collect(),
+        Kind::Map(entries) => Value::Object(
+            entries
+                .iter()
+                .map(|entry| (entry.key.clone(), to_json(&entry.value)))
+                .collect(),
+        ),
+    }
+}
