@@ -3,24 +3,24 @@
 
 /// One field of a connector entry.
 #[derive(Debug)]
-pub struct Field {
+pub(super) struct Field {
     /// Name as users write it; `retryConfig.baseDelayMs` is `baseDelayMs` in `retryConfig`.
-    pub path: &'static str,
+    pub(super) path: &'static str,
     /// What it may hold.
-    pub rule: Rule,
+    pub(super) rule: Rule,
     /// What holds when it is left out.
-    pub default: Default,
+    pub(super) default: Default,
     /// Unit of a number, as documentation shows it.
-    pub unit: Option<&'static str>,
+    pub(super) unit: Option<&'static str>,
     /// Whether the top-level `defaults` may hold it too.
-    pub shared: bool,
+    pub(super) shared: bool,
     /// What it does, for the schema and the reference page.
-    pub doc: &'static str,
+    pub(super) doc: &'static str,
 }
 
 /// What a field may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Rule {
+pub(super) enum Rule {
     /// A connector's name.
     Name,
     /// A connector type.
@@ -53,7 +53,7 @@ pub enum Rule {
 
 /// What a list holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Item {
+pub(super) enum Item {
     /// Names of streams.
     Stream,
     /// JSON pointers.
@@ -66,7 +66,7 @@ pub enum Item {
 
 /// What holds when a field is left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Default {
+pub(super) enum Default {
     /// The field must be there.
     Required,
     /// A value.
@@ -82,7 +82,7 @@ pub enum Default {
 }
 
 /// An object that groups fields: its name and what it is for.
-pub const GROUPS: &[(&str, &str)] = &[
+pub(super) const GROUPS: &[(&str, &str)] = &[
     (
         "retryConfig",
         "Waits between the repetitions of a failed request.",
@@ -95,13 +95,13 @@ pub const GROUPS: &[(&str, &str)] = &[
 ];
 
 /// What a name looks like, as a regular expression.
-pub const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
+pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
 
 /// Longest name; it becomes part of store keys.
-pub const MAX_NAME: usize = 200;
+pub(super) const MAX_NAME: usize = 200;
 
 /// The fields, in the order in which documentation shows them.
-pub const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field {
         path: "name",
         rule: Rule::Name,
@@ -347,7 +347,7 @@ pub const FIELDS: &[Field] = &[
 
 impl Field {
     /// The group it stands in and its name there.
-    pub fn split(&self) -> (Option<&'static str>, &'static str) {
+    pub(super) fn split(&self) -> (Option<&'static str>, &'static str) {
         match self.path.split_once('.') {
             Some((group, name)) => (Some(group), name),
             None => (None, self.path),
@@ -355,18 +355,18 @@ impl Field {
     }
 
     /// Its part of an environment variable's name: `RETRY_CONFIG_BASE_DELAY_MS`.
-    pub fn variable(&self) -> String {
+    pub(super) fn variable(&self) -> String {
         super::keys::to_snake(&self.path.replace('.', "_")).to_uppercase()
     }
 }
 
 /// The field at `path`.
-pub fn find(path: &str) -> Option<&'static Field> {
+pub(super) fn find(path: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.path == path)
 }
 
 /// The names that may stand in `group`, or at the top of an entry.
-pub fn names_in(group: Option<&str>) -> Vec<&'static str> {
+pub(super) fn names_in(group: Option<&str>) -> Vec<&'static str> {
     let mut names = Vec::new();
     for field in FIELDS {
         let (its_group, name) = field.split();
