@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::template::{Nested, Template};
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
+use crate::json::{Map, Value};
 
 /// A problem at `at`, whose file is still to be named.
 pub fn problem(at: Position, message: impl Into<String>, fix: impl Into<String>) -> Problem {
@@ -192,4 +193,18 @@ fn scalar_text(node: &Node) -> Option<String> {
         Kind::BigNumber(text) => text.to_string(),
         Kind::Null | Kind::List(_) | Kind::Map(_) => return None,
     })
+}
+
+/// The `$parameters` that resolution has handed down to a component: `parameters` in its
+/// templates.
+pub fn parameters(component: &Node) -> Map {
+    match component.get("$parameters").map(Node::to_value) {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+/// The template of `condition`; an empty one is none.
+pub fn condition(component: &Node) -> Result<Option<Template>, Problem> {
+    Ok(template(component, "condition")?.filter(|template| !template.source().is_empty()))
 }

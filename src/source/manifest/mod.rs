@@ -2,8 +2,15 @@
 
 pub mod catalog;
 pub mod datetime;
+pub mod decode;
+pub mod dpath;
+pub mod extract;
 pub mod fields;
+pub mod filter;
+pub mod normalize;
 pub mod resolve;
+pub mod select;
 pub mod template;
+pub mod transform;
 #[cfg(test)]
 mod vectors_tests;

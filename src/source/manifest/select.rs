@@ -1,0 +1,197 @@
+//! `RecordSelector`: from an answer to records: extract, filter, transform, normalise.
+
+use bytes::Bytes;
+
+use super::extract::{DpathExtractor, ExtractError};
+use super::fields::{self, problem};
+use super::filter::RecordFilter;
+use super::normalize::normalize;
+use super::template::Context;
+use super::transform::Transformation;
+use crate::document::{Node, Problem};
+use crate::json::{self, Map, Value};
+use crate::source::Rejected;
+
+/// Everything that happens to records between the answer and the pipeline.
+#[derive(Debug, Clone)]
+pub struct RecordSelector {
+    extractor: DpathExtractor,
+    filter: Option<RecordFilter>,
+    transform_before_filtering: bool,
+    transformations: Vec<Transformation>,
+    /// The schema to normalise by, when that is asked for.
+    schema: Option<Value>,
+}
+
+/// The records of one page.
+#[derive(Debug, Default)]
+pub struct Selected {
+    /// How many stood in the answer, before any was filtered out: page-counting paginators need
+    /// it.
+    pub extracted: usize,
+    /// Those that are kept, each a JSON object.
+    pub records: Vec<Bytes>,
+    /// Those that could not be handled.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A test of a record besides the manifest's own condition: the cursor's, where the client
+/// filters.
+pub type Keep<'k> = &'k (dyn Fn(&Value) -> bool + Sync);
+
+impl RecordSelector {
+    /// From a retriever's `record_selector`, and the `transformations` and schema of the stream.
+    pub fn build(
+        node: &Node,
+        transformations: &[Node],
+        schema: Option<&Value>,
+    ) -> Result<Self, Problem> {
+        let extractor = fields::required(node, "extractor")?;
+        let extractor = match fields::required_type(extractor, "extractor")? {
+            "DpathExtractor" => DpathExtractor::build(extractor)?,
+            _ => {
+                return Err(fields::unknown_type(
+                    extractor,
+                    "extractor",
+                    &["DpathExtractor"],
+                ));
+            }
+        };
+        Ok(Self {
+            extractor,
+            filter: fields::optional(node, "record_filter")
+                .map(RecordFilter::build)
+                .transpose()?,
+            transform_before_filtering: fields::flag(node, "transform_before_filtering")?,
+            transformations: transformations
+                .iter()
+                .map(Transformation::build)
+                .collect::<Result<_, _>>()?,
+            schema: if normalizes(node)? {
+                schema.cloned()
+            } else {
+                None
+            },
+        })
+    }
+
+    /// Selects the records of the decoded documents of one answer.
+    ///
+    /// `context` offers `config`, `stream_slice` and `next_page_token`. Where nothing reads or
+    /// rewrites the records, they are slices of the answer and no tree is built.
+    pub fn select(
+        &self,
+        documents: &[Bytes],
+        context: &Context<'_>,
+        keep: Option<Keep<'_>>,
+    ) -> Result<Selected, ExtractError> {
+        let path = self.extractor.path(context)?;
+        let mut selected = Selected::default();
+        for document in documents {
+            for slice in path.slices(document)? {
+                selected.extracted += 1;
+                match self.one(slice.clone(), context, keep) {
+                    Ok(Some(record)) => selected.records.push(record),
+                    Ok(None) => {}
+                    Err(reason) => selected.rejected.push(Rejected {
+                        data: slice,
+                        reason,
+                    }),
+                }
+            }
+        }
+        Ok(selected)
+    }
+
+    fn reads_records(&self) -> bool {
+        self.filter.is_some() || self.rewrites_records()
+    }
+
+    fn rewrites_records(&self) -> bool {
+        !self.transformations.is_empty() || self.schema.is_some()
+    }
+
+    /// One record after all steps; `None` if it is filtered out. The error is for people.
+    fn one(
+        &self,
+        slice: Bytes,
+        context: &Context<'_>,
+        keep: Option<Keep<'_>>,
+    ) -> Result<Option<Bytes>, String> {
+        if slice.first() != Some(&b'{') {
+            return Err("a record must be a JSON object".to_owned());
+        }
+        if !self.reads_records() && keep.is_none() {
+            return Ok(Some(slice));
+        }
+        let tree = json::parse(&slice).map_err(|error| error.to_string())?;
+        let Some(record) = self.filtered(tree, context, keep)? else {
+            return Ok(None);
+        };
+        if !self.rewrites_records() {
+            return Ok(Some(slice));
+        }
+        Ok(Some(record.to_json().into()))
+    }
+
+    fn filtered(
+        &self,
+        mut record: Value,
+        context: &Context<'_>,
+        keep: Option<Keep<'_>>,
+    ) -> Result<Option<Value>, String> {
+        // A cursor on the client compares what the transformations made of the record.
+        let transform_first = self.transform_before_filtering || keep.is_some();
+        if transform_first {
+            self.transform(&mut record, context)?;
+        }
+        if keep.is_some_and(|keep| !keep(&record)) {
+            return Ok(None);
+        }
+        if let Some(filter) = &self.filter
+            && !filter
+                .keeps(&record, context)
+                .map_err(|error| format!("the record filter cannot decide: {error}"))?
+        {
+            return Ok(None);
+        }
+        if !transform_first {
+            self.transform(&mut record, context)?;
+        }
+        if let (Some(schema), Value::Object(map)) = (&self.schema, &mut record) {
+            normalize(map, schema);
+        }
+        Ok(Some(record))
+    }
+
+    fn transform(&self, record: &mut Value, context: &Context<'_>) -> Result<(), String> {
+        let Value::Object(map) = record else {
+            return Ok(());
+        };
+        self.transform_map(map, context)
+    }
+
+    fn transform_map(&self, record: &mut Map, context: &Context<'_>) -> Result<(), String> {
+        for transformation in &self.transformations {
+            transformation
+                .apply(record, context)
+                .map_err(|error| format!("the record cannot be transformed: {error}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn normalizes(node: &Node) -> Result<bool, Problem> {
+    let Some(value) = fields::optional(node, "schema_normalization") else {
+        return Ok(false);
+    };
+    match value.as_str() {
+        Some("Default") => Ok(true),
+        Some("None") => Ok(false),
+        _ => Err(problem(
+            value.at,
+            "schema_normalization is not supported as it stands",
+            "use None or Default",
+        )),
+    }
+}

@@ -1,0 +1,187 @@
+//! `AddFields`: sets fields from templates, making the objects on the way.
+
+use super::super::dpath::{Path, Segment};
+use super::super::fields::{self, problem};
+use super::super::template::{Context, Template, ValueType};
+use super::{TransformError, failed};
+use crate::document::{Node, Problem};
+use crate::json::{Map, Value};
+
+/// The largest list index a path may name: the list is filled with nulls up to it.
+const MAX_INDEX: i64 = 10_000;
+
+/// Sets fields one after another; a later one sees those before it.
+#[derive(Debug, Clone)]
+pub struct AddFields {
+    fields: Vec<AddedField>,
+    condition: Option<Template>,
+    parameters: Map,
+}
+
+#[derive(Debug, Clone)]
+struct AddedField {
+    path: Vec<Segment>,
+    /// The path as conditions see it.
+    path_value: Value,
+    value: Template,
+    value_type: Option<ValueType>,
+}
+
+impl AddFields {
+    /// From a component of type `AddFields`.
+    pub fn build(node: &Node) -> Result<Self, Problem> {
+        fields::required(node, "fields")?;
+        Ok(Self {
+            fields: fields::list(node, "fields")?
+                .iter()
+                .map(AddedField::build)
+                .collect::<Result<_, _>>()?,
+            condition: fields::condition(node)?,
+            parameters: fields::parameters(node),
+        })
+    }
+
+    pub(super) fn apply(
+        &self,
+        record: &mut Map,
+        context: &Context<'_>,
+    ) -> Result<(), TransformError> {
+        for field in &self.fields {
+            let value = {
+                let context = context
+                    .clone()
+                    .with("parameters", &self.parameters)
+                    .with("record", &*record);
+                let value = match field.value_type {
+                    None => field.value.value(&context),
+                    Some(value_type) => field.value.value_of_type(&context, value_type),
+                };
+                let value = value.map_err(failed(&field.shown()))?.into_json();
+                if let Some(condition) = &self.condition {
+                    let context = context
+                        .clone()
+                        .with("value", &value)
+                        .with("path", &field.path_value);
+                    if !condition.boolean(&context).map_err(failed("condition"))? {
+                        continue;
+                    }
+                }
+                value
+            };
+            field.set(record, value)?;
+        }
+        Ok(())
+    }
+}
+
+impl AddedField {
+    fn build(node: &Node) -> Result<Self, Problem> {
+        let path_node = fields::required(node, "path")?;
+        let path = Path::build("path", path_node)?.segments().to_vec();
+        if path.is_empty() {
+            return Err(problem(
+                path_node.at,
+                "path is empty",
+                "name the field to add, as in [status]",
+            ));
+        }
+        let too_far = path.iter().any(|part| match part {
+            Segment::Index(index) => !(0..=MAX_INDEX).contains(index),
+            Segment::Key(key) => key.parse().is_ok_and(|index: i64| index > MAX_INDEX),
+        });
+        if too_far {
+            return Err(problem(
+                path_node.at,
+                "path holds a list index out of bounds",
+                format!("list indexes go from 0 to {MAX_INDEX}"),
+            ));
+        }
+        let value_type = match fields::text(node, "value_type")? {
+            None => None,
+            Some("string") => Some(ValueType::String),
+            Some("number") => Some(ValueType::Number),
+            Some("integer") => Some(ValueType::Integer),
+            Some("boolean") => Some(ValueType::Boolean),
+            Some(other) => {
+                return Err(problem(
+                    fields::required(node, "value_type")?.at,
+                    format!("value_type cannot be {other}"),
+                    "use string, number, integer or boolean",
+                ));
+            }
+        };
+        Ok(Self {
+            path_value: path_node.to_value(),
+            path,
+            value: fields::required_template(node, "value")?,
+            value_type,
+        })
+    }
+
+    fn shown(&self) -> String {
+        shown(&self.path)
+    }
+
+    fn set(&self, record: &mut Map, value: Value) -> Result<(), TransformError> {
+        let mut root = Value::Object(std::mem::take(record));
+        let done = set_at(&mut root, &self.path, value);
+        if let Value::Object(map) = root {
+            *record = map;
+        }
+        done.map_err(|levels| TransformError::Path {
+            path: self.shown(),
+            at: shown(&self.path[..levels]),
+        })
+    }
+}
+
+/// Puts `value` at `path` below `at`, making what is missing on the way. Something in the way is
+/// an error: the number of levels that lead to it.
+fn set_at(at: &mut Value, path: &[Segment], value: Value) -> Result<(), usize> {
+    let Some((part, rest)) = path.split_first() else {
+        *at = value;
+        return Ok(());
+    };
+    let slot = match at {
+        Value::Object(map) => map.entry(text_of(part)).or_insert_with(|| empty_for(rest)),
+        Value::Array(items) => {
+            let index = index_of(part).ok_or(0_usize)?;
+            if index >= items.len() {
+                items.resize(index, Value::Null);
+                items.push(empty_for(rest));
+            }
+            &mut items[index]
+        }
+        _ => return Err(0),
+    };
+    set_at(slot, rest, value).map_err(|levels| levels + 1)
+}
+
+/// What a missing value on the way to `rest` is: a list where an index follows.
+fn empty_for(rest: &[Segment]) -> Value {
+    match rest.first() {
+        None => Value::Null,
+        Some(part) if index_of(part).is_some() => Value::Array(Vec::new()),
+        Some(_) => Value::Object(Map::new()),
+    }
+}
+
+fn index_of(part: &Segment) -> Option<usize> {
+    match part {
+        Segment::Index(index) => usize::try_from(*index).ok(),
+        Segment::Key(key) if key.bytes().all(|byte| byte.is_ascii_digit()) => key.parse().ok(),
+        Segment::Key(_) => None,
+    }
+}
+
+fn text_of(part: &Segment) -> String {
+    match part {
+        Segment::Key(key) => key.clone(),
+        Segment::Index(index) => index.to_string(),
+    }
+}
+
+fn shown(path: &[Segment]) -> String {
+    let parts: Vec<String> = path.iter().map(text_of).collect();
+    parts.join(".")
+}
