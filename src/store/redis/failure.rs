@@ -69,11 +69,10 @@ fn is_one_of(error: &RedisError, codes: &[&str]) -> bool {
 /// The error for the caller, when asking again will not help or has not helped.
 pub(super) fn store_error(address: &str, error: RedisError) -> StoreError {
     match classify(&error) {
-        Failure::Ambiguous => unavailable(address, error),
         Failure::Transient if is_one_of(&error, &["OOM", "MISCONF", "NOREPLICAS"]) => {
             StoreError::Misconfigured(format!("redis at {address} refuses writes: {error}"))
         }
-        Failure::Transient => unavailable(address, error),
+        Failure::Ambiguous | Failure::Transient => unavailable(address, error),
         Failure::NoScript | Failure::Refused => {
             if error.kind() == ErrorKind::AuthenticationFailed
                 || is_one_of(&error, &["NOAUTH", "WRONGPASS"])

@@ -23,7 +23,7 @@ impl Keys {
         format!("{}connector:state:{connector}", self.prefix)
     }
 
-    /// Hash: `{stream}\0{key}` → version.
+    /// Hash: `{stream}\0{key}` → version. For large sets `…:{number}` as well, see `layout.lua`.
     pub(super) fn versions(&self, connector: &str) -> String {
         format!("{}connector:versions:{connector}", self.prefix)
     }

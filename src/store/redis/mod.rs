@@ -114,13 +114,13 @@ impl Store for RedisStore {
     }
 
     async fn load_state(&self, connector: &str) -> Result<State, StoreError> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("HGETALL").arg(self.keys.state(connector));
-        pipeline.cmd("HLEN").arg(self.keys.versions(connector));
-        let answers = self.shared.pipe(&pipeline, RESPONSE_TIMEOUT).await;
-        let mut answers = self.checked(answers)?.into_iter();
-        let pairs = self.checked(reply::from(answers.next().unwrap_or_default()))?;
-        let versions = self.checked(reply::from(answers.next().unwrap_or_default()))?;
+        let command =
+            scripts::STATE.call(&[&self.keys.state(connector), &self.keys.versions(connector)]);
+        let answer = self
+            .shared
+            .run(&scripts::STATE, &command, RESPONSE_TIMEOUT)
+            .await;
+        let (versions, pairs) = self.checked(answer.and_then(reply::from))?;
         reply::state(pairs, versions)
     }
 

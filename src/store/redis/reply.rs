@@ -7,7 +7,7 @@ use redis::{FromRedisValue, RedisError, RedisResult, Value};
 use crate::store::{State, StoreError};
 
 /// State fields that belong to the store and not to commits.
-pub(super) const RESERVED: [&str; 5] = ["schema", "epoch", "owner", "seq", "last"];
+pub(super) const RESERVED: [&str; 6] = ["schema", "epoch", "owner", "seq", "last", "nb"];
 
 /// What a script answered: a word, and values.
 #[derive(Debug)]

@@ -18,7 +18,12 @@ macro_rules! script {
     ($(#[$doc:meta])* $name:ident, $file:literal) => {
         $(#[$doc])*
         pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!(concat!("lua/", $file))));
+            LazyLock::new(|| {
+                Script::new(concat!(
+                    include_str!("lua/layout.lua"),
+                    include_str!(concat!("lua/", $file))
+                ))
+            });
     };
 }
 
@@ -41,6 +46,14 @@ script!(
 script!(
     /// Publishes and remembers.
     COMMIT, "commit.lua"
+);
+script!(
+    /// Reads the state.
+    STATE, "state.lua"
+);
+script!(
+    /// Reads some versions.
+    VERSIONS, "versions.lua"
 );
 script!(
     /// Forgets versions and state fields.

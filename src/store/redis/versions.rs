@@ -2,7 +2,7 @@
 
 use super::connection::RESPONSE_TIMEOUT;
 use super::lease::{millis, unexpected};
-use super::reply::{RESERVED, Verdict};
+use super::reply::{self, RESERVED, Verdict};
 use super::{RedisStore, scripts};
 use crate::store::{
     Committed, KnownVersion, Lease, StoreError, is_state_field_of, is_version_field_of,
@@ -11,7 +11,10 @@ use crate::store::{
 /// Versions asked for at a time when all are read: about 100 KB an answer, 2 ms of Redis.
 const SCAN_COUNT: usize = 2000;
 
-/// Fields of one `HMGET` or of one step of a reset.
+/// Small hashes read at a time when all versions are read.
+const BUCKETS_AT_ONCE: usize = 32;
+
+/// Fields of one reading or of one step of a reset.
 const CHUNK: usize = 1000;
 
 impl RedisStore {
@@ -21,18 +24,44 @@ impl RedisStore {
         each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
     ) -> Result<(), StoreError> {
         let mut broken = None;
-        self.scan_hash(
-            &self.keys.versions(connector),
-            |field, value| match KnownVersion::decode(&value) {
+        self.scan_all(connector, |field, value| {
+            match KnownVersion::decode(&value) {
                 Some(known) => each(&field, known),
                 None => broken = Some(field),
-            },
-        )
+            }
+        })
         .await?;
         match broken {
             None => Ok(()),
             Some(field) => Err(not_a_version(&field)),
         }
+    }
+
+    /// Every version, wherever it is kept.
+    async fn scan_all(
+        &self,
+        connector: &str,
+        mut each: impl FnMut(Vec<u8>, Vec<u8>) + Send,
+    ) -> Result<(), StoreError> {
+        let base = self.keys.versions(connector);
+        // The one hash first: versions only ever move away from it.
+        self.scan_hash(&base, &mut each).await?;
+        let mut layout = redis::cmd("HGET");
+        layout.arg(self.keys.state(connector)).arg("nb");
+        let buckets: Option<u64> = self.ask(&layout).await?;
+        let buckets: Vec<u64> = (0..buckets.unwrap_or_default()).collect();
+        for some in buckets.chunks(BUCKETS_AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for number in some {
+                pipeline.cmd("HGETALL").arg(format!("{base}:{number}"));
+            }
+            let answers = self.shared.pipe(&pipeline, RESPONSE_TIMEOUT).await;
+            for answer in self.checked(answers)? {
+                let flat: Vec<Vec<u8>> = self.checked(reply::from(answer))?;
+                each_pair(flat, &mut each);
+            }
+        }
+        Ok(())
     }
 
     /// Every pair of a hash; one that changes meanwhile may come twice.
@@ -46,10 +75,7 @@ impl RedisStore {
             let mut scan = redis::cmd("HSCAN");
             scan.arg(key).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
             let (next, flat): (u64, Vec<Vec<u8>>) = self.ask(&scan).await?;
-            let mut flat = flat.into_iter();
-            while let (Some(field), Some(value)) = (flat.next(), flat.next()) {
-                each(field, value);
-            }
+            each_pair(flat, &mut each);
             if next == 0 {
                 return Ok(());
             }
@@ -62,15 +88,17 @@ impl RedisStore {
         connector: &str,
         fields: &[Vec<u8>],
     ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
-        let key = self.keys.versions(connector);
+        let keys = [self.keys.state(connector), self.keys.versions(connector)];
+        let keys = keys.each_ref().map(String::as_str);
         let mut known = Vec::with_capacity(fields.len());
         for chunk in fields.chunks(CHUNK) {
-            let mut command = redis::cmd("HMGET");
-            command.arg(&key);
-            for field in chunk {
-                command.arg(field);
-            }
-            let values: Vec<Option<Vec<u8>>> = self.ask(&command).await?;
+            let mut command = scripts::VERSIONS.call(&keys);
+            command.arg(chunk);
+            let answer = self
+                .shared
+                .run(&scripts::VERSIONS, &command, RESPONSE_TIMEOUT)
+                .await;
+            let values: Vec<Option<Vec<u8>>> = self.checked(answer.and_then(reply::from))?;
             for (field, value) in chunk.iter().zip(values) {
                 known.push(match value {
                     None => None,
@@ -98,7 +126,7 @@ impl RedisStore {
         });
         if let Some(stream) = stream {
             let mut versions = Vec::new();
-            self.scan_hash(&self.keys.versions(connector), |field, _| {
+            self.scan_all(connector, |field, _| {
                 if is_version_field_of(&field, stream) {
                     versions.push(field);
                 }
@@ -153,6 +181,13 @@ impl RedisStore {
             "FENCED" => Ok(Committed::Fenced),
             other => Err(unexpected("reset", other)),
         }
+    }
+}
+
+fn each_pair(flat: Vec<Vec<u8>>, each: &mut impl FnMut(Vec<u8>, Vec<u8>)) {
+    let mut flat = flat.into_iter();
+    while let (Some(field), Some(value)) = (flat.next(), flat.next()) {
+        each(field, value);
     }
 }
 

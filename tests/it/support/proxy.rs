@@ -17,10 +17,13 @@ pub enum Cut {
     Silence,
 }
 
+/// What is waited for, until it has come.
+type Armed = Mutex<Option<(Cut, Vec<u8>)>>;
+
 /// Passes connections on to a server until it is told to cut one.
 pub struct Proxy {
     address: SocketAddr,
-    armed: Arc<Mutex<Option<(Cut, Vec<u8>)>>>,
+    armed: Arc<Armed>,
 }
 
 impl Proxy {
@@ -66,7 +69,7 @@ impl Proxy {
 fn pass_requests(
     mut client: TcpStream,
     mut server: TcpStream,
-    armed: &Mutex<Option<(Cut, Vec<u8>)>>,
+    armed: &Armed,
     silent: &Mutex<bool>,
 ) {
     let mut buffer = vec![0; 64 * 1024];

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -97,11 +96,6 @@ impl RedisServer {
     /// SIGCONT.
     pub fn resume(&self) {
         self.signal("CONT");
-    }
-
-    /// Where it keeps its files.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     fn signal(&self, name: &str) {

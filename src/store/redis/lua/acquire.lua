@@ -4,11 +4,11 @@ local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then
   return {'BUSY', holder, redis.call('PTTL', KEYS[1])}
 end
-local state = redis.call('HMGET', KEYS[2], 'schema', 'owner')
+local state = redis.call('HMGET', KEYS[2], 'schema', 'owner', 'nb')
 if state[1] and state[1] ~= ARGV[4] then
   return {'SCHEMA', state[1]}
 end
-local versions = redis.call('HLEN', KEYS[3])
+local versions = count_versions(KEYS[3], tonumber(state[3] or '0'))
 -- A repeated call of the holder finds its first one already done: the reply was lost.
 if not (holder == ARGV[1] and state[2] == ARGV[1]) then
   redis.call('HINCRBY', KEYS[2], 'epoch', 1)

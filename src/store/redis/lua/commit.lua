@@ -12,9 +12,10 @@ local epoch, owner, sequence, previous, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local max_len, signals, fields, gaps = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local versions, gone, set, unset = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local letters, letters_kept = tonumber(ARGV[14]), ARGV[15]
-local at = 15
+local buckets_from, buckets, moved_at_once = tonumber(ARGV[16]), ARGV[17], ARGV[18]
+local at = 18
 
-local state = call('HMGET', KEYS[2], 'epoch', 'owner', 'seq')
+local state = call('HMGET', KEYS[2], 'epoch', 'owner', 'seq', 'nb')
 if state[1] ~= epoch or state[2] ~= owner then
   return {'FENCED'}
 end
@@ -27,7 +28,8 @@ end
 if stored ~= previous then
   return {'GAP', stored}
 end
-call('HLEN', KEYS[3])
+local nb = tonumber(state[4] or '0')
+local in_one_hash = call('HLEN', KEYS[3])
 local length = call('XLEN', KEYS[4])
 if max_len > 0 and signals > 0 and length + signals > max_len then
   return {'FULL', length}
@@ -41,6 +43,7 @@ if redis.acl_check_cmd then
     and redis.acl_check_cmd('HSET', KEYS[2], 'seq', '')
     and redis.acl_check_cmd('HDEL', KEYS[2], 'seq')
     and redis.acl_check_cmd('HSET', KEYS[3], 'version', '')
+    and redis.acl_check_cmd('HSET', KEYS[3] .. ':0', 'version', '')
     and redis.acl_check_cmd('HDEL', KEYS[3], 'version')
     and redis.acl_check_cmd('PEXPIRE', KEYS[1], ttl)
   if not allowed then
@@ -48,15 +51,30 @@ if redis.acl_check_cmd then
   end
 end
 
--- One table for all entries: only what differs between signals is replaced.
+local template = at
+at = at + (signals > 0 and fields + gaps or 0)
+local first_version = at + signals * gaps + 1
+local first_gone = first_version + versions
+local place = {}
+if nb > 0 then
+  for i = first_version, first_gone - 1, 2 do
+    place[i] = bucket(KEYS[3], nb, ARGV[i])
+    call('HLEN', place[i])
+  end
+  for i = first_gone, first_gone + gone - 1 do
+    place[i] = bucket(KEYS[3], nb, ARGV[i])
+    call('HLEN', place[i])
+  end
+end
+
+-- From here on everything is written. One table for all entries: only what differs between
+-- signals is replaced.
 local last
 if signals > 0 then
   local entry = {'XADD', KEYS[4], '*'}
-  for i = 1, fields do entry[3 + i] = ARGV[at + i] end
-  at = at + fields
+  for i = 1, fields do entry[3 + i] = ARGV[template + i] end
   local gap = {}
-  for i = 1, gaps do gap[i] = 3 + tonumber(ARGV[at + i]) end
-  at = at + gaps
+  for i = 1, gaps do gap[i] = 3 + tonumber(ARGV[template + fields + i]) end
   for _ = 1, signals do
     for i = 1, gaps do entry[gap[i]] = ARGV[at + i] end
     at = at + gaps
@@ -64,22 +82,27 @@ if signals > 0 then
   end
 end
 
--- Lua cannot unpack arbitrarily many values at once.
-local function in_chunks(command, key, count)
-  local stop = at + count
-  while at < stop do
-    local upto = math.min(at + 1000, stop)
-    call(command, key, unpack(ARGV, at + 1, upto))
-    at = upto
+if nb == 0 then
+  in_chunks('HSET', KEYS[3], ARGV, first_version, versions)
+  in_chunks('HDEL', KEYS[3], ARGV, first_gone, gone)
+else
+  for i = first_version, first_gone - 1, 2 do
+    call('HSET', place[i], ARGV[i], ARGV[i + 1])
+    if in_one_hash > 0 then call('HDEL', KEYS[3], ARGV[i]) end
+  end
+  for i = first_gone, first_gone + gone - 1 do
+    call('HDEL', place[i], ARGV[i])
+    if in_one_hash > 0 then call('HDEL', KEYS[3], ARGV[i]) end
   end
 end
-in_chunks('HSET', KEYS[3], versions)
-in_chunks('HDEL', KEYS[3], gone)
-in_chunks('HSET', KEYS[2], set)
-in_chunks('HDEL', KEYS[2], unset)
+
+at = first_gone + gone
+in_chunks('HSET', KEYS[2], ARGV, at, set)
+in_chunks('HDEL', KEYS[2], ARGV, at + set, unset)
+at = at + set + unset
 for _ = 1, letters do
-  call('XADD', KEYS[5], 'MAXLEN', '~', letters_kept, '*', 'time', ARGV[at + 1],
-    'stream', ARGV[at + 2], 'reason', ARGV[at + 3], 'data', ARGV[at + 4])
+  call('XADD', KEYS[5], 'MAXLEN', '~', letters_kept, '*', 'time', ARGV[at],
+    'stream', ARGV[at + 1], 'reason', ARGV[at + 2], 'data', ARGV[at + 3])
   at = at + 4
 end
 if last then
@@ -88,4 +111,17 @@ else
   call('HSET', KEYS[2], 'seq', sequence)
 end
 if held then call('PEXPIRE', KEYS[1], ttl) end
+
+-- A large hash moves to buckets a little with every commit, so that nobody waits for it.
+if nb == 0 and in_one_hash > buckets_from then
+  call('HSET', KEYS[2], 'nb', buckets)
+elseif nb > 0 and in_one_hash > 0 then
+  local page = call('HRANDFIELD', KEYS[3], moved_at_once, 'WITHVALUES')
+  for i = 1, #page, 2 do
+    -- Not `call`: an error here would say of an applied commit that it was refused.
+    local moved = redis.pcall('HSET', bucket(KEYS[3], nb, page[i]), page[i], page[i + 1])
+    if type(moved) ~= 'number' then break end
+    call('HDEL', KEYS[3], page[i])
+  end
+end
 return {'OK', held and 1 or 0}
