@@ -1,10 +1,30 @@
 //! Which connector types exist: the built-in manifests, a directory of the user's, single files.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::document::{Node, Problem};
+use super::fields::{list, problem, text, type_of, with_file};
+use super::metadata::{self, Metadata};
+use super::resolve::resolve;
+use super::support::first_unsupported;
+use crate::document::{Node, Problem, parse_yaml};
+
+/// The built-in manifests: file name and text. A provider is one line here and one file there.
+const BUILT_IN: [(&str, &str); 3] = [
+    (
+        "github.yaml",
+        include_str!("../../../config/connectors/github.yaml"),
+    ),
+    (
+        "jira.yaml",
+        include_str!("../../../config/connectors/jira.yaml"),
+    ),
+    (
+        "noaa_weather.yaml",
+        include_str!("../../../config/connectors/noaa_weather.yaml"),
+    ),
+];
 
 /// One manifest, read and resolved, with no connector's configuration in it yet.
 #[derive(Debug, Clone)]
@@ -24,6 +44,8 @@ pub struct Manifest {
     /// Interval between polls that suits the provider (`metadata.connector.poll_interval_seconds`),
     /// also the floor below which validation warns.
     pub poll_interval: Option<std::time::Duration>,
+    /// `metadata.connector`.
+    pub metadata: Metadata,
     /// The whole document after `$ref` and `$parameters` are resolved.
     pub document: Node,
     /// File as messages name it.
@@ -40,8 +62,33 @@ impl Catalog {
     /// The built-in types and those in `directory` (`CONNECTOR_MANIFESTS_DIR`), which may not
     /// take a built-in's name. All problems of all files at once.
     pub fn load(directory: Option<&Path>) -> Result<Self, Vec<Problem>> {
-        let _ = directory;
-        Ok(Self::default())
+        let mut catalog = Self::default();
+        let mut problems = Vec::new();
+        for (file, text) in BUILT_IN {
+            match Manifest::read(file, text, &name_of(Path::new(file))) {
+                Ok(manifest) => catalog.insert(manifest),
+                Err(found) => problems.extend(found),
+            }
+        }
+        for path in directory.map(files_in).unwrap_or_else(|| Ok(Vec::new()))? {
+            match Self::load_file(&path) {
+                Ok(manifest) if catalog.get(&manifest.kind).is_some() => {
+                    problems.push(Problem {
+                        file: manifest.file.clone(),
+                        at: None,
+                        message: format!("the connector type {} exists already", manifest.kind),
+                        fix: Some("rename the file: its name is the type's".to_owned()),
+                    });
+                }
+                Ok(manifest) => drop(catalog.manifests.insert(manifest.kind.clone(), manifest)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() {
+            Ok(catalog)
+        } else {
+            Err(problems)
+        }
     }
 
     /// A catalog of these types.
@@ -66,7 +113,220 @@ impl Catalog {
 
     /// Reads one manifest file (`"type": "MANIFEST", "manifest": "path.yaml"`).
     pub fn load_file(path: &Path) -> Result<Arc<Manifest>, Vec<Problem>> {
-        let _ = path;
-        todo!()
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            vec![unreadable(
+                &file,
+                "manifest",
+                &error,
+                "check the path and its permissions",
+            )]
+        })?;
+        Manifest::read(&file, &text, &name_of(path)).map(Arc::new)
+    }
+
+    fn insert(&mut self, manifest: Manifest) {
+        let kind = manifest.kind.clone();
+        self.manifests.insert(kind, Arc::new(manifest));
+    }
+}
+
+fn unreadable(file: &str, what: &str, error: &std::io::Error, fix: &str) -> Problem {
+    Problem {
+        file: file.into(),
+        at: None,
+        message: format!("cannot read the {what}: {error}"),
+        fix: Some(fix.to_owned()),
+    }
+}
+
+/// The manifests of a directory in the order of their names.
+fn files_in(directory: &Path) -> Result<Vec<PathBuf>, Vec<Problem>> {
+    let failed = |error: &std::io::Error| {
+        let name = directory.display().to_string();
+        let fix = "CONNECTOR_MANIFESTS_DIR must name a directory that can be read";
+        vec![unreadable(&name, "directory of manifests", error, fix)]
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(|error| failed(&error))? {
+        let path = entry.map_err(|error| failed(&error))?.path();
+        let is_manifest = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if is_manifest && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A manifest's name in snake case: its file's, or the directory's where the file is called
+/// `manifest.yaml`, as in a repository of connectors.
+fn name_of(path: &Path) -> String {
+    let stem = |path: &Path| {
+        path.file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+    };
+    let own = stem(path).unwrap_or_default();
+    let name = if own.eq_ignore_ascii_case("manifest") {
+        path.parent().and_then(stem).unwrap_or(own)
+    } else {
+        own
+    };
+    let name = name.strip_prefix("source-").unwrap_or(&name);
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+impl Manifest {
+    /// Reads a manifest's text. `name` is what the file is called, in snake case.
+    pub fn read(file: &str, text: &str, name: &str) -> Result<Self, Vec<Problem>> {
+        let document = parse_yaml(file, text).map_err(|problem| vec![problem])?;
+        let document =
+            resolve(file, &document).map_err(|problem| vec![with_file(file, problem)])?;
+        Self::of(file, document, name).map_err(|problems| {
+            problems
+                .into_iter()
+                .map(|problem| with_file(file, problem))
+                .collect()
+        })
+    }
+
+    fn of(file: &str, document: Node, name: &str) -> Result<Self, Vec<Problem>> {
+        if type_of(&document) != Some("DeclarativeSource") {
+            return Err(vec![problem(
+                document.at,
+                "this is no manifest: it has no type DeclarativeSource at the top",
+                "see docs/creating-connectors.md",
+            )]);
+        }
+        let streams = streams(&document).map_err(|problem| vec![problem])?;
+        let names: Vec<Arc<str>> = streams.iter().map(|(name, _)| name.clone()).collect();
+        let metadata = metadata::read(&document, &names)?;
+        let kind = name.to_ascii_uppercase();
+        let spec = document
+            .get("spec")
+            .and_then(|spec| spec.get("connection_specification"))
+            .map(|spec| spec.to_value().to_json())
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .unwrap_or_else(|| serde_json::json!({"type": "object", "additionalProperties": true}));
+        Ok(Self {
+            id: metadata.id.clone().unwrap_or_else(|| name.into()),
+            version: metadata.version.clone(),
+            display_name: metadata
+                .display_name
+                .clone()
+                .unwrap_or_else(|| kind.clone()),
+            kind: kind.into(),
+            spec,
+            streams,
+            poll_interval: metadata.poll_interval,
+            metadata,
+            document,
+            file: file.into(),
+        })
+    }
+}
+
+/// The streams by name, with why one cannot be read.
+fn streams(document: &Node) -> Result<Vec<(Arc<str>, Option<String>)>, Problem> {
+    let mut streams: Vec<(Arc<str>, Option<String>)> = Vec::new();
+    for node in list(document, "streams")? {
+        let Some(name) = text(node, "name")?.filter(|name| !name.is_empty()) else {
+            if let Some(reason) = first_unsupported(node) {
+                tracing::debug!(%reason, "a part of a manifest is left out");
+                continue;
+            }
+            return Err(problem(
+                node.at,
+                "a stream has no name",
+                "add the field name",
+            ));
+        };
+        if streams.iter().any(|(other, _)| **other == *name) {
+            return Err(problem(
+                node.at,
+                format!("two streams are called {name}"),
+                "give each a name of its own",
+            ));
+        }
+        let unavailable = first_unsupported(node).map(|problem| describe(&problem));
+        streams.push((name.into(), unavailable));
+    }
+    if streams.is_empty() {
+        return Err(problem(
+            document.at,
+            "the manifest has no streams that this worker can read",
+            "add a DeclarativeStream under streams",
+        ));
+    }
+    Ok(streams)
+}
+
+/// A problem in a sentence of its own: what is wrong, and where.
+pub(super) fn describe(problem: &Problem) -> String {
+    match problem.at {
+        Some(at) => format!("{} (line {})", problem.message, at.line),
+        None => problem.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_types_are_complete() {
+        let catalog = Catalog::load(None).unwrap();
+        let kinds: Vec<&str> = catalog.kinds().map(|manifest| &*manifest.kind).collect();
+        assert_eq!(kinds, ["GITHUB", "JIRA", "NOAA_WEATHER"]);
+        for manifest in catalog.kinds() {
+            assert!(manifest.version.is_some() && manifest.poll_interval.is_some());
+            assert!(manifest.spec["properties"].is_object());
+            for (name, unavailable) in &manifest.streams {
+                assert_eq!(*unavailable, None, "{name}");
+                assert!(manifest.metadata.signals.contains_key(name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_adds_types_and_every_problem_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let good = "type: DeclarativeSource\nstreams:\n- type: DeclarativeStream\n  name: things\n  retriever:\n    type: AsyncRetriever\n";
+        write("my-crm.yaml", good);
+        write("source-shop/manifest.yaml", good);
+        let catalog = Catalog::load(Some(directory.path())).unwrap();
+        let manifest = catalog.get("MY_CRM").unwrap();
+        assert_eq!(&*manifest.id, "my_crm");
+        assert_eq!(
+            manifest.streams,
+            [(
+                "things".into(),
+                Some("needs AsyncRetriever, which is not supported (line 6)".to_owned())
+            )]
+        );
+        let path = directory.path().join("source-shop/manifest.yaml");
+        assert_eq!(&*Catalog::load_file(&path).unwrap().kind, "SHOP");
+
+        write("jira.yaml", good);
+        write("broken.yaml", "type: [");
+        write("other.yml", "a: 1");
+        let problems = Catalog::load(Some(directory.path())).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(Catalog::load(Some(&directory.path().join("nowhere"))).is_err());
     }
 }

@@ -1,0 +1,419 @@
+//! `metadata.connector`: what a manifest says to this worker beyond Airbyte's format.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fields::{kind_name, problem};
+use crate::document::{Kind, Node, Position, Problem, did_you_mean};
+use crate::json::Pointer;
+
+/// The version of the framework that manifests are written for: a manifest's own version has the
+/// same major number.
+pub const FRAMEWORK_VERSION: u64 = 1;
+
+/// What `metadata.connector` holds; everything is optional.
+#[derive(Debug, Clone, Default)]
+pub struct Metadata {
+    /// First part of a signal's `type`.
+    pub id: Option<Arc<str>>,
+    /// Semver of the manifest.
+    pub version: Option<String>,
+    /// Name for people.
+    pub display_name: Option<String>,
+    /// Time between polls that suits the provider.
+    pub poll_interval: Option<Duration>,
+    /// How records become signals, by stream.
+    pub signals: BTreeMap<Arc<str>, SignalMetadata>,
+    /// How `check` proves address and identity.
+    pub health_check: Option<HealthCheck>,
+    /// How fast requests may follow each other.
+    pub requests_per_second: Option<f64>,
+}
+
+/// `metadata.connector.signals.<stream>`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SignalMetadata {
+    /// The key; replaces `primary_key`.
+    pub subject: Option<Vec<Pointer>>,
+    /// The record's own update time.
+    pub time: Option<Pointer>,
+    /// Fields that make the version.
+    pub version: Vec<Pointer>,
+    /// Fields that do not.
+    pub ignore: Vec<Pointer>,
+    /// Whether a record older than the published one is dropped.
+    pub ordered: bool,
+    /// Whether a record missing from a complete read is deleted. Default: where the stream is not
+    /// incremental.
+    pub deletions: Option<bool>,
+    /// An instant in the answer that only grows; an answer with an older one is stale.
+    pub freshness: Option<Pointer>,
+    /// The cursor's value, where it is no top-level field.
+    pub cursor: Option<Pointer>,
+}
+
+/// `metadata.connector.health_check`
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthCheck {
+    /// Path below the requester's base address.
+    pub path: String,
+    /// Status that means healthy. Default 200.
+    pub expected_status: u16,
+    /// Bound on the request.
+    pub timeout: Option<Duration>,
+    /// Where the answer names who we are; the first that is there is shown.
+    pub identity: Vec<Pointer>,
+}
+
+const CONNECTOR_KEYS: [&str; 11] = [
+    "id",
+    "version",
+    "display_name",
+    "poll_interval_seconds",
+    "signals",
+    "health_check",
+    "rate_limits",
+    "webhooks",
+    "oauth",
+    "endpoints",
+    "documentation_url",
+];
+const SIGNAL_KEYS: [&str; 8] = [
+    "subject",
+    "time",
+    "version",
+    "ignore",
+    "ordered",
+    "deletions",
+    "freshness",
+    "cursor",
+];
+const HEALTH_KEYS: [&str; 4] = ["path", "expected_status", "timeout_seconds", "identity"];
+const RATE_KEYS: [&str; 2] = ["requests_per_second", "strategy"];
+
+/// Reads `metadata.connector` of a manifest. `streams` are the names that `signals` may use.
+pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Vec<Problem>> {
+    let mut reader = Reader::default();
+    let mut metadata = Metadata::default();
+    let Some(connector) = document
+        .get("metadata")
+        .and_then(|metadata| metadata.get("connector"))
+    else {
+        return Ok(metadata);
+    };
+    for (key, at, value) in reader.members("metadata.connector", connector, &CONNECTOR_KEYS) {
+        match key {
+            "id" => metadata.id = reader.identifier(value).map(Arc::from),
+            "version" => metadata.version = reader.version(value),
+            "display_name" => metadata.display_name = reader.text(key, value),
+            "poll_interval_seconds" => metadata.poll_interval = reader.seconds(key, value),
+            "signals" => {
+                for entry in value.entries() {
+                    let Some(name) = streams.iter().find(|name| ***name == *entry.key) else {
+                        reader.unknown("stream", &entry.key, entry.key_at, streams);
+                        continue;
+                    };
+                    let signal = reader.signal(&entry.key, &entry.value);
+                    metadata.signals.insert(name.clone(), signal);
+                }
+            }
+            "health_check" => metadata.health_check = reader.health_check(value, at),
+            "rate_limits" => metadata.requests_per_second = reader.rate(value),
+            // Read by the parts of the worker that they are about.
+            _ => {}
+        }
+    }
+    if reader.problems.is_empty() {
+        Ok(metadata)
+    } else {
+        reader.problems.sort_by_key(|problem| problem.at);
+        Err(reader.problems)
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn complain(&mut self, at: Position, message: impl Into<String>, fix: impl Into<String>) {
+        self.problems.push(problem(at, message, fix));
+    }
+
+    fn unknown<S: AsRef<str>>(&mut self, what: &str, name: &str, at: Position, known: &[S]) {
+        let fix = match did_you_mean(name, known.iter().map(AsRef::as_ref)) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => {
+                let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+                format!("known: {}", known.join(", "))
+            }
+        };
+        self.complain(at, format!("unknown {what} \"{name}\""), fix);
+    }
+
+    /// The members of a map that have a known name.
+    fn members<'n>(
+        &mut self,
+        place: &str,
+        node: &'n Node,
+        known: &[&str],
+    ) -> Vec<(&'n str, Position, &'n Node)> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            let found = kind_name(node);
+            self.complain(node.at, format!("{place} is {found}"), "make it a map");
+        }
+        let mut members = Vec::new();
+        for entry in node.entries() {
+            if known.contains(&&*entry.key) {
+                members.push((&*entry.key, entry.key_at, &entry.value));
+            } else {
+                self.unknown(&format!("key in {place}"), &entry.key, entry.key_at, known);
+            }
+        }
+        members
+    }
+
+    fn wrong(&mut self, key: &str, node: &Node, wanted: &str) {
+        let found = kind_name(node);
+        self.complain(
+            node.at,
+            format!("{key} is {found}"),
+            format!("make it {wanted}"),
+        );
+    }
+
+    fn text(&mut self, key: &str, node: &Node) -> Option<String> {
+        let text = node.as_str().map(str::to_owned);
+        if text.is_none() {
+            self.wrong(key, node, "text");
+        }
+        text
+    }
+
+    fn identifier(&mut self, node: &Node) -> Option<String> {
+        let id = self.text("id", node)?;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if id.is_empty() || !id.chars().all(plain) {
+            self.complain(
+                node.at,
+                format!("\"{id}\" cannot begin the type of a signal"),
+                "use lower-case letters, digits, _ and -",
+            );
+        }
+        Some(id)
+    }
+
+    fn version(&mut self, node: &Node) -> Option<String> {
+        let Some(version) = node.as_str() else {
+            self.wrong("version", node, "text such as \"1.0.0\"");
+            return None;
+        };
+        let core = version.split(['-', '+']).next().unwrap_or_default();
+        let numbers: Vec<Option<u64>> = core.split('.').map(|part| part.parse().ok()).collect();
+        match numbers[..] {
+            [Some(FRAMEWORK_VERSION), Some(_), Some(_)] => {}
+            [Some(major), Some(_), Some(_)] => self.complain(
+                node.at,
+                format!("the manifest is written for version {major} of the framework"),
+                format!("this worker reads version {FRAMEWORK_VERSION}"),
+            ),
+            _ => self.complain(
+                node.at,
+                format!("\"{version}\" is no semantic version"),
+                "write it as 1.0.0",
+            ),
+        }
+        Some(version.to_owned())
+    }
+
+    fn number(&mut self, key: &str, node: &Node) -> Option<f64> {
+        let number = match node.kind {
+            Kind::Int(number) => i32::try_from(number).ok().map(f64::from),
+            Kind::Float(number) => Some(number),
+            _ => None,
+        };
+        let number = number.filter(|number| *number > 0.0 && number.is_finite());
+        if number.is_none() {
+            self.complain(node.at, format!("{key} is no number above zero"), "mend it");
+        }
+        number
+    }
+
+    fn seconds(&mut self, key: &str, node: &Node) -> Option<Duration> {
+        self.number(key, node)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
+    fn flag(&mut self, key: &str, node: &Node) -> Option<bool> {
+        if let Kind::Bool(flag) = node.kind {
+            return Some(flag);
+        }
+        self.wrong(key, node, "true or false");
+        None
+    }
+
+    fn pointer(&mut self, key: &str, node: &Node) -> Option<Pointer> {
+        match self.text(key, node)?.parse() {
+            Ok(pointer) => Some(pointer),
+            Err(error) => {
+                self.complain(
+                    node.at,
+                    format!("{key} is no JSON pointer"),
+                    error.to_string(),
+                );
+                None
+            }
+        }
+    }
+
+    fn pointers(&mut self, key: &str, node: &Node) -> Vec<Pointer> {
+        match &node.kind {
+            Kind::List(items) => items
+                .iter()
+                .filter_map(|item| self.pointer(key, item))
+                .collect(),
+            _ => self.pointer(key, node).into_iter().collect(),
+        }
+    }
+
+    fn signal(&mut self, stream: &str, node: &Node) -> SignalMetadata {
+        let mut signal = SignalMetadata::default();
+        let place = format!("signals.{stream}");
+        for (key, _, value) in self.members(&place, node, &SIGNAL_KEYS) {
+            match key {
+                "subject" => signal.subject = Some(self.pointers(key, value)),
+                "time" => signal.time = self.pointer(key, value),
+                "version" => signal.version = self.pointers(key, value),
+                "ignore" => signal.ignore = self.pointers(key, value),
+                "ordered" => signal.ordered = self.flag(key, value).unwrap_or_default(),
+                "deletions" => signal.deletions = self.flag(key, value),
+                "freshness" => signal.freshness = self.pointer(key, value),
+                _ => signal.cursor = self.pointer(key, value),
+            }
+        }
+        if signal.ordered && signal.time.is_none() {
+            self.complain(
+                node.at,
+                format!("{place} is ordered without a time to order by"),
+                "add time",
+            );
+        }
+        signal
+    }
+
+    fn health_check(&mut self, node: &Node, at: Position) -> Option<HealthCheck> {
+        let mut check = HealthCheck {
+            path: String::new(),
+            expected_status: 200,
+            timeout: None,
+            identity: Vec::new(),
+        };
+        for (key, _, value) in self.members("health_check", node, &HEALTH_KEYS) {
+            match key {
+                "path" => check.path = self.text(key, value)?,
+                "expected_status" => match value.kind {
+                    Kind::Int(status @ 100..=599) => {
+                        check.expected_status = u16::try_from(status).unwrap_or(200);
+                    }
+                    _ => self.wrong(key, value, "a status of HTTP"),
+                },
+                "timeout_seconds" => check.timeout = self.seconds(key, value),
+                _ => check.identity = self.pointers(key, value),
+            }
+        }
+        if check.path.is_empty() {
+            self.complain(at, "health_check has no path", "add the path to request");
+            return None;
+        }
+        Some(check)
+    }
+
+    fn rate(&mut self, node: &Node) -> Option<f64> {
+        let mut rate = None;
+        for (key, _, value) in self.members("rate_limits", node, &RATE_KEYS) {
+            if key == "requests_per_second" {
+                rate = self.number(key, value);
+            } else if value.as_str() != Some("token_bucket") {
+                self.complain(
+                    value.at,
+                    "unknown strategy of rate_limits",
+                    "the only one is token_bucket",
+                );
+            }
+        }
+        rate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::parse_yaml;
+
+    fn read_text(text: &str) -> Result<Metadata, Vec<String>> {
+        let document = parse_yaml("m.yaml", text).unwrap();
+        read(&document, &["issues".into()])
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_manifest_may_say_nothing() {
+        assert!(read_text("version: 1.0.0").unwrap().id.is_none());
+    }
+
+    #[test]
+    fn everything_that_is_said_is_read() {
+        let metadata = read_text(
+            "
+metadata:
+  connector:
+    id: jira
+    version: 1.2.3
+    display_name: Jira
+    poll_interval_seconds: 300
+    signals:
+      issues: { subject: /id, time: /fields/updated, version: [/a, /b], ordered: true, deletions: false }
+    health_check: { path: /myself, timeout_seconds: 5 }
+    rate_limits: { requests_per_second: 50, strategy: token_bucket }
+    webhooks: { anything: 1 }
+",
+        )
+        .unwrap();
+        assert_eq!(metadata.id.as_deref(), Some("jira"));
+        assert_eq!(metadata.poll_interval, Some(Duration::from_mins(5)));
+        let issues = &metadata.signals["issues"];
+        assert_eq!(issues.version.len(), 2);
+        assert_eq!(issues.deletions, Some(false));
+        assert_eq!(metadata.requests_per_second, Some(50.0));
+        assert_eq!(metadata.health_check.unwrap().expected_status, 200);
+    }
+
+    #[test]
+    fn every_problem_names_its_place_and_fix() {
+        let problems = read_text(
+            "
+metadata:
+  connector:
+    version: 2.0.0
+    dislay_name: x
+    signals:
+      issue: {}
+      issues: { subject: id, ordered: true }
+",
+        )
+        .unwrap_err();
+        assert_eq!(
+            problems,
+            [
+                ":4:14: the manifest is written for version 2 of the framework (this worker reads version 1)",
+                ":5:5: unknown key in metadata.connector \"dislay_name\" (did you mean \"display_name\"?)",
+                ":7:7: unknown stream \"issue\" (did you mean \"issues\"?)",
+                ":8:15: signals.issues is ordered without a time to order by (add time)",
+                ":8:26: subject is no JSON pointer (a JSON pointer starts with a slash, as in /fields/updated)",
+            ]
+            .map(str::to_owned)
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Which components of the format this engine runs, decided before any configuration is known.
+
+use super::expr::unsupported;
+use super::fields::type_of;
+use crate::document::{Kind, Node, Problem};
+
+/// Component types that run, or that do not matter to a read.
+const SUPPORTED: [&str; 44] = [
+    "DeclarativeStream",
+    "SimpleRetriever",
+    "HttpRequester",
+    "RecordSelector",
+    "DpathExtractor",
+    "RecordFilter",
+    "RequestOption",
+    "RequestPath",
+    "RequestBodyJsonObject",
+    "RequestBodyUrlEncodedForm",
+    "RequestBodyPlainText",
+    "RequestBodyGraphQL",
+    "RequestBodyGraphQlQuery",
+    "DefaultPaginator",
+    "NoPagination",
+    "PageIncrement",
+    "OffsetIncrement",
+    "CursorPagination",
+    "NoAuth",
+    "ApiKeyAuthenticator",
+    "BearerAuthenticator",
+    "BasicHttpAuthenticator",
+    "SelectiveAuthenticator",
+    "DefaultErrorHandler",
+    "CompositeErrorHandler",
+    "HttpResponseFilter",
+    "ConstantBackoffStrategy",
+    "ExponentialBackoffStrategy",
+    "WaitTimeFromHeader",
+    "WaitUntilTimeFromHeader",
+    "DatetimeBasedCursor",
+    "MinMaxDatetime",
+    "ListPartitionRouter",
+    "SubstreamPartitionRouter",
+    "ParentStreamConfig",
+    "AddFields",
+    "AddedFieldDefinition",
+    "RemoveFields",
+    "KeysToLower",
+    "KeysToSnakeCase",
+    "KeysReplace",
+    "FlattenFields",
+    "DpathFlattenFields",
+    "JsonDecoder",
+];
+
+/// Fields whose content is no component: schemas, and what only the reference uses.
+const OPAQUE: [&str; 7] = [
+    "schema_loader",
+    "schema",
+    "$parameters",
+    "state_migrations",
+    "file_uploader",
+    "request_body_json",
+    "request_body_data",
+];
+
+/// The first component within `node` that does not run.
+pub(super) fn first_unsupported(node: &Node) -> Option<Problem> {
+    match &node.kind {
+        Kind::List(items) => items.iter().find_map(first_unsupported),
+        Kind::Map(entries) => {
+            if type_of(node) == Some("SelectiveAuthenticator") {
+                // Which of them is used, the configuration says.
+                return None;
+            }
+            if let Some(kind) = type_of(node)
+                && starts_upper(kind)
+                && !SUPPORTED.contains(&kind)
+            {
+                return Some(unsupported(node));
+            }
+            entries
+                .iter()
+                .filter(|entry| !OPAQUE.contains(&&*entry.key))
+                .find_map(|entry| first_unsupported(&entry.value))
+        }
+        _ => None,
+    }
+}
+
+/// Components are spelled in camel case; a field that happens to be called `type` rarely is.
+fn starts_upper(kind: &str) -> bool {
+    kind.starts_with(|c: char| c.is_ascii_uppercase())
+}
