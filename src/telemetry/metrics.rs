@@ -5,7 +5,8 @@
 //! [`ConnectorRegistry`] when somebody asks, so they cannot go stale or outlive their connector.
 
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -166,6 +167,7 @@ pub enum CommitOutcome {
 pub struct ConnectorMetrics {
     connector: SharedString,
     provider: SharedString,
+    throttled_ms: Arc<AtomicU64>,
 }
 
 impl ConnectorMetrics {
@@ -174,6 +176,7 @@ impl ConnectorMetrics {
         Self {
             connector: SharedString::from_shared(name.into()),
             provider: SharedString::from_shared(provider.into()),
+            throttled_ms: Arc::default(),
         }
     }
 
@@ -271,11 +274,13 @@ impl ConnectorMetrics {
 
 impl Observer for ConnectorMetrics {
     fn throttled(&self, wait: Duration) {
-        // Counters are whole numbers; a wait of less than a second still counts as one.
-        let seconds = wait.as_millis().div_ceil(1000);
+        // Counters are whole numbers: the sum is rounded up, not each wait.
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let before = self.throttled_ms.fetch_add(wait, Ordering::Relaxed);
+        let seconds = before.saturating_add(wait).div_ceil(1000) - before.div_ceil(1000);
         counter!(THROTTLED,
             "connector" => self.connector.clone(), "provider" => self.provider.clone())
-        .increment(u64::try_from(seconds).unwrap_or(u64::MAX));
+        .increment(seconds);
     }
 
     fn answered(&self, status: StatusCode, took: Duration, bytes: usize) {
@@ -460,6 +465,27 @@ mod tests {
     }
 
     #[test]
+    fn the_operators_table_lists_every_metric() {
+        let manual = include_str!("../../docs/operations.md");
+        let mut table =
+            String::from("\n| name | kind | more labels | what it tells |\n|---|---|---|---|\n");
+        for metric in METRICS {
+            let kind = match metric.kind {
+                Counter => "counter",
+                Histogram(_) => "histogram",
+                Gauge => "gauge",
+            };
+            let name = metric.name.trim_start_matches("connector_worker_");
+            let labels = metric.labels.join(", ");
+            let _ = writeln!(table, "| `{name}` | {kind} | {labels} | {} |", metric.help);
+        }
+        assert!(
+            manual.contains(&table),
+            "docs/operations.md should have\n{table}"
+        );
+    }
+
+    #[test]
     fn every_gauge_is_rendered_for_a_connector_that_has_it() {
         let mut status = ConnectorStatus::new("a", "JIRA");
         status.epoch = Some(7);
@@ -487,7 +513,9 @@ mod tests {
         jira.poll_ended(PollOutcome::Success, Duration::from_millis(300));
         jira.published("issues", ChangeKind::Deleted, 2);
         jira.answered(StatusCode::TOO_MANY_REQUESTS, Duration::from_millis(5), 10);
-        jira.throttled(Duration::from_millis(1500));
+        for _ in 0..3 {
+            jira.throttled(Duration::from_millis(500));
+        }
         jira.committed(CommitOutcome::Full, Duration::from_micros(700));
         let text = metrics.render(&ConnectorRegistry::default());
         for line in [
