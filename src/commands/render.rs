@@ -35,6 +35,57 @@ pub fn cloud_event_of<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>)
     }
 }
 
+/// An entry as a line of a table for people, at most `width` characters: time, what happened,
+/// connector, and the record's own words.
+pub fn table_row(entry: &StreamEntry, width: usize, color: bool) -> String {
+    let text = |name: &str| String::from_utf8_lossy(entry.field(name).unwrap_or_default());
+    let kind = text("type");
+    let change = kind.rsplit('.').next().unwrap_or_default();
+    let time = text("time");
+    let clock = time.get(11..19).unwrap_or_default();
+    let (connector, stream) = (text("connector"), text("stream"));
+    let about = about(entry).unwrap_or_else(|| text("subject").into_owned());
+    let row = format!("{clock}  {change:<8} {connector:<16} {stream:<10} {about}");
+    let row: String = row.chars().map(printable).take(width).collect();
+    let paint = match change {
+        "created" => "32",
+        "updated" => "33",
+        "deleted" => "31",
+        _ => return row,
+    };
+    if color {
+        row.replacen(change, &format!("\x1b[{paint}m{change}\x1b[0m"), 1)
+    } else {
+        row
+    }
+}
+
+/// The title of a record: the first of the fields in which providers keep one.
+fn about(entry: &StreamEntry) -> Option<String> {
+    const TITLES: [&str; 6] = [
+        "/fields/summary",
+        "/properties/headline",
+        "/title",
+        "/full_name",
+        "/name",
+        "/summary",
+    ];
+    let data: serde_json::Value = serde_json::from_slice(entry.field("data")?).ok()?;
+    let title = TITLES
+        .iter()
+        .find_map(|path| data.pointer(path)?.as_str())?;
+    let key = data.get("key").and_then(serde_json::Value::as_str);
+    Some(match key {
+        Some(key) => format!("{key} {title}"),
+        None => title.to_owned(),
+    })
+}
+
+/// A provider's text must not steer the terminal.
+fn printable(char: char) -> char {
+    if char.is_control() { ' ' } else { char }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +105,42 @@ mod tests {
              \"sequence\":\"000000000001\",\
              \"data\":{\"n\":123456789012345678901234567890,\"t\":\"a  b\\n\"}}"
         );
+    }
+
+    fn entry(fields: &[(&str, &str)]) -> StreamEntry {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).to_owned().into()));
+        StreamEntry {
+            id: "1-0".into(),
+            fields: fields.collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_names_the_record_in_its_own_words_and_fits() {
+        let entry = entry(&[
+            ("type", "jira.issues.updated"),
+            ("subject", "10042"),
+            ("time", "2026-02-24T10:30:00Z"),
+            ("connector", "jira-prod"),
+            ("stream", "issues"),
+            (
+                "data",
+                r#"{"key":"SEC-1","fields":{"summary":"Steer \u001b[31m this"}}"#,
+            ),
+        ]);
+        let row = table_row(&entry, 200, false);
+        assert!(row.starts_with("10:30:00  updated  jira-prod"), "{row}");
+        assert!(row.ends_with("SEC-1 Steer  [31m this"), "{row}");
+        assert!(table_row(&entry, 200, true).contains("\x1b[33mupdated\x1b[0m"));
+        assert_eq!(table_row(&entry, 20, false).chars().count(), 20);
+    }
+
+    #[test]
+    fn a_row_without_a_title_shows_the_key() {
+        let entry = entry(&[("type", "x.y.deleted"), ("subject", "k-9"), ("data", "{}")]);
+        assert!(table_row(&entry, 200, false).ends_with("k-9"));
     }
 
     #[test]

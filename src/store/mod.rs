@@ -297,6 +297,14 @@ pub struct StreamEntry {
     pub fields: Vec<(String, Bytes)>,
 }
 
+impl StreamEntry {
+    /// The value of `name`, if the entry has it.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        let found = self.fields.iter().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.as_ref())
+    }
+}
+
 /// A lease as `leases list` and `status` show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseInfo {

@@ -31,12 +31,14 @@ pub struct Proof {
     pub deleted: u64,
     /// Everything that breaks the promise, one sentence each.
     pub problems: Vec<String>,
+    /// What was served and is not there; breaks it once every poll has ended.
+    pub missing: Vec<String>,
 }
 
 impl Proof {
     /// Whether each version arrived once, in order, and nothing else did.
     pub fn holds(&self) -> bool {
-        self.problems.is_empty()
+        self.problems.is_empty() && self.missing.is_empty()
     }
 }
 
@@ -49,7 +51,13 @@ impl fmt::Display for Proof {
                 self.published, self.deleted
             )
         } else {
-            write!(f, "NOT proven: {}", self.problems.join("; "))
+            let all: Vec<&str> = self
+                .problems
+                .iter()
+                .chain(&self.missing)
+                .map(String::as_str)
+                .collect();
+            write!(f, "NOT proven: {}", all.join("; "))
         }
     }
 }
@@ -109,10 +117,7 @@ impl Ledger {
         let mut seen: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
         let mut deleted = BTreeSet::new();
         for entry in entries {
-            let field = |name: &str| {
-                let found = entry.fields.iter().find(|(field, _)| field == name);
-                found.map_or("".into(), |(_, value)| String::from_utf8_lossy(value))
-            };
+            let field = |name| String::from_utf8_lossy(entry.field(name).unwrap_or_default());
             let (stream, subject) = (field("stream").into_owned(), field("subject").into_owned());
             if field("type").ends_with(".deleted") {
                 proof.deleted += 1;
@@ -139,28 +144,35 @@ impl Ledger {
         self.compare(&seen, &mut proof);
         for key in self.gone.difference(&deleted) {
             proof
-                .problems
-                .push(format!("alerts {key} gone but not deleted"));
+                .missing
+                .push(format!("alerts {key} gone and not deleted"));
         }
         proof
     }
 
     fn compare(&self, seen: &BTreeMap<(String, String), Vec<String>>, proof: &mut Proof) {
-        for ((stream, key), revisions) in seen {
-            let served = self.served.get(&(stream.clone(), key.clone()));
-            let served = served.map_or(&[][..], Vec::as_slice);
-            if revisions != served {
+        for (record @ (stream, key), served) in &self.served {
+            let mut published = seen.get(record).into_iter().flatten().peekable();
+            for revision in served {
+                if published.next_if_eq(&revision).is_none() {
+                    proof
+                        .missing
+                        .push(format!("{stream} {key} of {revision} is not there"));
+                }
+            }
+            if let Some(revision) = published.next() {
                 proof.problems.push(format!(
-                    "{stream} {key} published as {revisions:?}, served as {served:?}"
+                    "{stream} {key} of {revision} published twice, out of order or never served"
                 ));
             }
         }
-        for (stream, key) in self.served.keys() {
-            if !seen.contains_key(&(stream.clone(), key.clone())) {
-                proof
-                    .problems
-                    .push(format!("{stream} {key} served and never published"));
-            }
+        for (stream, key) in seen
+            .keys()
+            .filter(|record| !self.served.contains_key(*record))
+        {
+            proof
+                .problems
+                .push(format!("{stream} {key} published and never served"));
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 pub use ledger::{Ledger, Proof};
 
-use world::World;
+use world::{Listing, World};
 
 /// User name that the sandbox's Jira accepts.
 pub const EMAIL: &str = "demo@example.com";
@@ -87,7 +87,9 @@ impl Sandbox {
 
     /// Makes one change to each provider's records now.
     pub fn step(&self) {
-        lock(&self.world).step();
+        let mut world = lock(&self.world);
+        world.step(Listing::Alerts);
+        world.step(Listing::Issues);
     }
 
     /// From now on nothing changes by itself and nothing fails.

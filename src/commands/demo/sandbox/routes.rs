@@ -30,6 +30,7 @@ pub(super) fn router(world: Shared) -> Router {
         )
         .route("/alerts/active", get(alerts))
         .route("/alerts/active/count", get(count))
+        .route("/rest/api/2/myself", get(myself))
         .route("/rest/api/3/myself", get(myself))
         .route("/rest/api/3/serverInfo", get(server_info))
         .route(
@@ -62,7 +63,7 @@ async fn alerts(
     }
     let raw = raw.unwrap_or_default();
     let mut world = lock(&world);
-    world.catch_up();
+    world.catch_up(Listing::Alerts);
     match world.fault(Listing::Alerts) {
         Some(Fault::Limited) => return limited(&json!({ "title": "Too Many Requests" })),
         Some(Fault::Failed) => return failed(PROBLEM),
@@ -192,7 +193,9 @@ fn search_issues(world: &Shared, headers: &HeaderMap, search: &Search<'_>) -> Re
         return refused;
     }
     let mut world = lock(world);
-    world.catch_up();
+    if search.token.is_none() {
+        world.catch_up(Listing::Issues);
+    }
     match world.fault(Listing::Issues) {
         Some(Fault::Limited) => {
             let body = json!({ "errorMessages": ["Rate limit exceeded."], "errors": {} });

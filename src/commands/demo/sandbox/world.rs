@@ -27,7 +27,7 @@ pub(super) struct World {
     pub(super) requests: Requests,
     random: StdRng,
     change_every: Option<Duration>,
-    next_change: Instant,
+    next_change: [Instant; 2],
     faults: bool,
     listings: [u64; 2],
     /// Instant of the last change; the next one is later whatever the clock says.
@@ -58,33 +58,39 @@ impl World {
             requests: Requests::default(),
             random: StdRng::seed_from_u64(options.seed),
             change_every: options.change_every,
-            next_change: Instant::now() + options.change_every.unwrap_or_default(),
+            next_change: [Instant::now() + options.change_every.unwrap_or_default(); 2],
             faults: options.faults,
             listings: [0; 2],
             last: now,
         }
     }
 
-    /// Lets happen what the time since the last request brought.
-    pub(super) fn catch_up(&mut self) {
+    /// Lets happen to the records of `listing` what the time since its last request brought.
+    ///
+    /// Not called between the pages of a walk: a record that changes there is seen twice by the
+    /// walk, and of two versions that a poll sees the worker may leave one to the next poll.
+    pub(super) fn catch_up(&mut self, listing: Listing) {
         let Some(every) = self.change_every else {
             return;
         };
+        let index = listing as usize;
         for _ in 0..MAX_CATCH_UP {
-            if Instant::now() < self.next_change {
+            if Instant::now() < self.next_change[index] {
                 return;
             }
-            self.step();
-            self.next_change += every;
+            self.step(listing);
+            self.next_change[index] += every;
         }
-        self.next_change = Instant::now() + every;
+        self.next_change[index] = Instant::now() + every;
     }
 
-    pub(super) fn step(&mut self) {
+    pub(super) fn step(&mut self, listing: Listing) {
         let now = Timestamp::now().max(self.last + Duration::from_millis(1));
         self.last = now;
-        self.alerts.step(&mut self.random, now);
-        self.issues.step(&mut self.random, now);
+        match listing {
+            Listing::Alerts => self.alerts.step(&mut self.random, now),
+            Listing::Issues => self.issues.step(&mut self.random, now),
+        }
     }
 
     pub(super) fn freeze(&mut self) {
