@@ -10,6 +10,22 @@ const MOST_ROWS: usize = 64;
 /// A query whose values are bound one after another.
 pub(super) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
+/// Cuts `rows` into portions for one statement each.
+pub(super) fn portions<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut left = rows;
+    std::iter::from_fn(move || {
+        let fitting = left.len().checked_ilog2()?;
+        let (now, later) = left.split_at(MOST_ROWS.min(1 << fitting));
+        left = later;
+        Some(now)
+    })
+}
+
+/// `?, ?, ?`
+pub(super) fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
 /// Runs `head VALUES (?, …), (?, …) tail` for all `rows` with `columns` values each, which `bind`
 /// adds in order.
 pub(super) async fn insert<T: Sync>(
@@ -18,18 +34,30 @@ pub(super) async fn insert<T: Sync>(
     rows: &[T],
     mut bind: impl FnMut(Query, &T) -> Query + Send,
 ) -> Result<(), sqlx::Error> {
-    let one = format!("({})", vec!["?"; columns].join(", "));
-    let mut left = rows;
-    while !left.is_empty() {
-        // The largest power of two that fits.
-        let count = MOST_ROWS.min(1 << left.len().ilog2());
-        let (now, later) = left.split_at(count);
-        let values = vec![one.as_str(); count].join(", ");
+    let one = format!("({})", placeholders(columns));
+    for portion in portions(rows) {
+        let values = vec![one.as_str(); portion.len()].join(", ");
         // Built from constants and question marks alone.
         let sql = AssertSqlSafe(format!("{head} VALUES {values} {tail}"));
-        let query = now.iter().fold(sqlx::query(sql), &mut bind);
+        let query = portion.iter().fold(sqlx::query(sql), &mut bind);
         query.execute(&mut *connection).await?;
-        left = later;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_are_powers_of_two_and_lose_nothing() {
+        for count in [0, 1, 2, 3, 63, 64, 65, 100, 127, 128, 1_000] {
+            let rows: Vec<usize> = (0..count).collect();
+            let cut: Vec<&[usize]> = portions(&rows).collect();
+            assert_eq!(cut.concat(), rows, "{count}");
+            for portion in cut {
+                assert!(portion.len().is_power_of_two() && portion.len() <= MOST_ROWS);
+            }
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{SqliteConnection, query, query_as};
+use sqlx::{AssertSqlSafe, SqliteConnection, query, query_as};
 
-use super::bulk;
+use super::bulk::{self, Query};
 use super::connect::Connections;
 use super::error::Failure;
 use super::lease::Row;
@@ -220,12 +220,15 @@ async fn write_versions(
         },
     )
     .await?;
-    for field in &commit.gone {
-        query("DELETE FROM versions WHERE connector = ? AND field = ?")
-            .bind(connector)
-            .bind(field.as_slice())
-            .execute(&mut *connection)
-            .await?;
+    for portion in bulk::portions(&commit.gone) {
+        // Built from constants and question marks alone.
+        let sql = AssertSqlSafe(format!(
+            "DELETE FROM versions WHERE connector = ? AND field IN ({})",
+            bulk::placeholders(portion.len())
+        ));
+        let bind = |query: Query, field: &Vec<u8>| query.bind(field.as_slice());
+        let deletion = portion.iter().fold(query(sql).bind(connector), bind);
+        deletion.execute(&mut *connection).await?;
     }
     Ok(())
 }

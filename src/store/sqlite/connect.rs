@@ -65,6 +65,8 @@ impl Connections {
             .busy_timeout(BUSY_TIMEOUT)
             .synchronous(SqliteSynchronous::Full)
             .pragma("journal_size_limit", "67108864")
+            // Rows wait for their reader in portions of this size.
+            .row_buffer_size(512)
             .thread_name(|id| format!("store-{id}"))
             .disable_statement_logging();
         let connections = Self {

@@ -124,7 +124,6 @@ pub(super) async fn acquire(
     ttl: Duration,
 ) -> Result<Attempt, sqlx::Error> {
     let now = now_ms();
-    let id = connector_id(connection, name).await?;
     let row = Row::load(connection, name).await?.unwrap_or_default();
     let mut already_ours = false;
     if let Some((holder, remaining)) = row.holder(now) {
@@ -135,6 +134,8 @@ pub(super) async fn acquire(
         }
         already_ours = holder == owner.as_str() && row.owner == owner.as_str();
     }
+    // Only now: a standby that finds the lease held writes nothing.
+    let id = connector_id(connection, name).await?;
     let epoch = if already_ours {
         row.epoch
     } else {

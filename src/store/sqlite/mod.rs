@@ -83,7 +83,7 @@ impl SqliteStore {
 }
 
 /// Runs `$work` in a transaction that may write and answers what it answers.
-macro_rules! write {
+macro_rules! in_transaction {
     ($store:ident, |$connection:ident| $work:expr) => {{
         let work = async {
             let mut transaction = $store.connections.write().await?;
@@ -97,7 +97,7 @@ macro_rules! write {
 }
 
 /// Runs `$work`, one statement, on a connection for reading.
-macro_rules! read {
+macro_rules! on_reader {
     ($store:ident, |$connection:ident| $work:expr) => {{
         let work = async {
             let mut reader = $store.connections.read().await?;
@@ -117,7 +117,7 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        read!(self, |connection| query("SELECT 1 FROM connectors LIMIT 1")
+        on_reader!(self, |connection| query("SELECT 1 FROM connectors LIMIT 1")
             .execute(connection))
         .map(drop)
     }
@@ -130,7 +130,7 @@ impl Store for SqliteStore {
         ttl: Duration,
     ) -> Result<Acquired, StoreError> {
         let name = self.named(connector);
-        write!(self, |connection| async {
+        in_transaction!(self, |connection| async {
             let attempt = lease::acquire(&mut *connection, &name, owner, previous, ttl).await?;
             let epoch = match attempt {
                 Attempt::Held { epoch } => epoch,
@@ -151,14 +151,14 @@ impl Store for SqliteStore {
 
     async fn renew(&self, lease: &Lease, applied: u64) -> Result<Renewed, StoreError> {
         let name = self.named(&lease.connector);
-        write!(self, |connection| lease::renew(
+        in_transaction!(self, |connection| lease::renew(
             connection, &name, lease, applied
         ))
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let name = self.named(&lease.connector);
-        write!(self, |connection| lease::release(connection, &name, lease))?;
+        in_transaction!(self, |connection| lease::release(connection, &name, lease))?;
         self.changed.notify_waiters();
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Store for SqliteStore {
 
     async fn load_state(&self, connector: &str) -> Result<State, StoreError> {
         let name = self.named(connector);
-        read!(self, |connection| async {
+        on_reader!(self, |connection| async {
             // One moment for both tables.
             query("BEGIN").execute(&mut *connection).await?;
             let state = state::load(&mut *connection, &name).await?;
@@ -193,7 +193,7 @@ impl Store for SqliteStore {
         each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
     ) -> Result<(), StoreError> {
         let name = self.named(connector);
-        read!(self, |connection| state::scan_versions(
+        on_reader!(self, |connection| state::scan_versions(
             connection, &name, each
         ))?
     }
@@ -204,7 +204,7 @@ impl Store for SqliteStore {
         fields: &[Vec<u8>],
     ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
         let name = self.named(connector);
-        read!(self, |connection| state::get_versions(
+        on_reader!(self, |connection| state::get_versions(
             connection, &name, fields
         ))?
     }
@@ -228,19 +228,19 @@ impl Store for SqliteStore {
         set: &[(&str, String)],
     ) -> Result<(), StoreError> {
         let name = self.named(connector);
-        write!(self, |connection| state::record_metrics(
+        in_transaction!(self, |connection| state::record_metrics(
             connection, &name, add, set
         ))?
     }
 
     async fn load_metrics(&self, connector: &str) -> Result<BTreeMap<String, String>, StoreError> {
         let name = self.named(connector);
-        read!(self, |connection| state::load_metrics(connection, &name))
+        on_reader!(self, |connection| state::load_metrics(connection, &name))
     }
 
     async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
         let name = self.named(stream);
-        let length = read!(self, |connection| stream::length(connection, &name))?;
+        let length = on_reader!(self, |connection| stream::length(connection, &name))?;
         Ok(StreamLevel {
             length,
             ..StreamLevel::default()
@@ -259,7 +259,7 @@ impl Store for SqliteStore {
         let deadline = Instant::now() + wait;
         loop {
             let changed = self.changed.notified();
-            let entries = read!(self, |connection| stream::read(
+            let entries = on_reader!(self, |connection| stream::read(
                 connection, &name, after, count
             ))?;
             let now = Instant::now();
@@ -272,16 +272,16 @@ impl Store for SqliteStore {
 
     async fn last_entry(&self, stream: &str) -> Result<Option<String>, StoreError> {
         let name = self.named(stream);
-        read!(self, |connection| stream::last(connection, &name))
+        on_reader!(self, |connection| stream::last(connection, &name))
     }
 
     async fn leases(&self) -> Result<Vec<LeaseInfo>, StoreError> {
-        read!(self, |connection| lease::list(connection, &self.prefix))
+        on_reader!(self, |connection| lease::list(connection, &self.prefix))
     }
 
     async fn break_lease(&self, connector: &str) -> Result<bool, StoreError> {
         let name = self.named(connector);
-        let existed = write!(self, |connection| lease::break_lease(connection, &name))?;
+        let existed = in_transaction!(self, |connection| lease::break_lease(connection, &name))?;
         self.changed.notify_waiters();
         Ok(existed)
     }
@@ -292,7 +292,7 @@ impl Store for SqliteStore {
         stream: Option<&str>,
     ) -> Result<Committed, StoreError> {
         let name = self.named(&lease.connector);
-        write!(self, |connection| async {
+        in_transaction!(self, |connection| async {
             let row = Row::load(&mut *connection, &name)
                 .await?
                 .unwrap_or_default();
@@ -313,7 +313,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<DeadLetterEntry>, StoreError> {
         let name = self.named(connector);
         let after = after.map_or(Ok(0), parse_local_id)?;
-        read!(self, |connection| stream::dead_letters(
+        on_reader!(self, |connection| stream::dead_letters(
             connection, &name, after, count
         ))
     }
@@ -331,7 +331,7 @@ impl Store for SqliteStore {
                     .collect::<Result<Vec<_>, _>>()
             })
             .transpose()?;
-        write!(self, |connection| stream::purge_dead_letters(
+        in_transaction!(self, |connection| stream::purge_dead_letters(
             connection,
             &name,
             positions.as_deref()

@@ -1,10 +1,11 @@
 //! State, versions and metrics of a connector, read and reset outside of commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures::TryStreamExt;
-use sqlx::{SqliteConnection, query, query_as, query_scalar};
+use sqlx::{AssertSqlSafe, SqliteConnection, query, query_as, query_scalar};
 
+use super::bulk;
 use super::lease::{Row, connector_id};
 use crate::store::{KnownVersion, State, StoreError, add_to_metric, is_state_field_of};
 
@@ -61,22 +62,30 @@ pub(super) async fn get_versions(
     name: &str,
     fields: &[Vec<u8>],
 ) -> Result<Result<Vec<Option<KnownVersion>>, StoreError>, sqlx::Error> {
-    let mut found = Vec::with_capacity(fields.len());
-    for field in fields {
-        let bytes: Option<Vec<u8>> = query_scalar(
-            "SELECT known FROM versions
-             WHERE connector = (SELECT id FROM connectors WHERE name = ?) AND field = ?",
-        )
-        .bind(name)
-        .bind(field.as_slice())
-        .fetch_optional(&mut *connection)
-        .await?;
-        match bytes.map(|bytes| decode(field, &bytes)).transpose() {
-            Ok(known) => found.push(known),
-            Err(error) => return Ok(Err(error)),
+    let mut found = HashMap::with_capacity(fields.len());
+    for portion in bulk::portions(fields) {
+        // Built from constants and question marks alone.
+        let sql = AssertSqlSafe(format!(
+            "SELECT field, known FROM versions
+             WHERE connector = (SELECT id FROM connectors WHERE name = ?) AND field IN ({})",
+            bulk::placeholders(portion.len())
+        ));
+        let mut select = query_as::<_, (Vec<u8>, Vec<u8>)>(sql).bind(name);
+        for field in portion {
+            select = select.bind(field.as_slice());
+        }
+        let rows = select.fetch_all(&mut *connection).await?;
+        for (field, bytes) in rows {
+            match decode(&field, &bytes) {
+                Ok(known) => found.insert(field, known),
+                Err(error) => return Ok(Err(error)),
+            };
         }
     }
-    Ok(Ok(found))
+    Ok(Ok(fields
+        .iter()
+        .map(|field| found.get(field).copied())
+        .collect()))
 }
 
 fn decode(field: &[u8], bytes: &[u8]) -> Result<KnownVersion, StoreError> {

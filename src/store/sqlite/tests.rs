@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, raw_sql};
+use tempfile::TempDir;
 
 use super::SqliteStore;
 use crate::signal::{Origin, Via};
@@ -46,17 +47,38 @@ fn large(lease: &Lease, sequence: u64) -> Commit {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_is_named_and_loses_nothing() {
+async fn held() -> (TempDir, SqliteStore, Lease) {
     let home = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&home.path().join("store.db"), "")
-        .await
-        .unwrap();
+    let path = home.path().join("store.db");
+    let store = SqliteStore::open(&path, "").await.unwrap();
     let ttl = Duration::from_mins(1);
     let answer = store.acquire("a", &Owner::from("w1"), None, ttl).await;
     let Ok(Acquired::Held(lease, _)) = answer else {
         panic!("not held: {answer:?}");
     };
+    (home, store, lease)
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_is_looked_up_and_repeated() {
+    let (_home, store, lease) = held().await;
+    let mut transaction = store.connections.write().await.unwrap();
+    let mut handle = transaction.connection().lock_handle().await.unwrap();
+    // The first connection refuses every COMMIT; the one that replaces it does not.
+    handle.set_commit_hook(|| false);
+    drop(handle);
+    transaction.rollback().await.unwrap();
+    for _ in 0..2 {
+        let answer = store.commit(&lease, &large(&lease, 1)).await.unwrap();
+        assert_eq!(answer, Committed::Applied { lease_held: true });
+    }
+    let letters = store.dead_letters("a", None, 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_loses_nothing() {
+    let (_home, store, lease) = held().await;
     limit_pages(&store, 100).await;
     let answer = store.commit(&lease, &large(&lease, 1)).await;
     let Err(StoreError::Unavailable { cause, .. }) = answer else {

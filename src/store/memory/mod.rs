@@ -4,20 +4,22 @@
 //! Clones share one store, so that a test can run two workers against it. Leases expire on
 //! tokio's clock, which tests may pause. Nothing outlives the process.
 
-use std::collections::{BTreeMap, HashMap};
+mod content;
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::entry::EntryWriter;
+use self::content::{Connector, Content};
 use super::{
-    Acquired, Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, DeadLetterEntry, KnownVersion,
-    Lease, LeaseInfo, Owner, Renewed, State, Store, StoreError, StreamEntry, StreamLevel,
-    add_to_metric, is_state_field_of, is_version_field_of, local_id, parse_local_id,
+    Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, Owner, Renewed,
+    State, Store, StoreError, StreamEntry, StreamLevel, add_to_metric, is_state_field_of,
+    is_version_field_of, local_id, parse_local_id,
 };
 
 /// A store that lives as long as its last clone.
@@ -31,61 +33,6 @@ struct Shared {
     content: Mutex<Content>,
     /// Rung whenever entries were added or a lease was given up.
     changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Content {
-    connectors: BTreeMap<String, Connector>,
-    streams: HashMap<String, Vec<StreamEntry>>,
-    /// Ids are never used twice, even after a purge.
-    last_id: u64,
-}
-
-#[derive(Debug, Default)]
-struct Connector {
-    /// Who may try: holder and when its time is up.
-    lease: Option<(Owner, Instant)>,
-    /// Who may write; `None` after a release.
-    owner: Option<Owner>,
-    epoch: u64,
-    sequence: u64,
-    fields: BTreeMap<String, String>,
-    versions: HashMap<Vec<u8>, KnownVersion>,
-    metrics: BTreeMap<String, String>,
-    dead_letters: Vec<(u64, String, DeadLetter)>,
-}
-
-impl Connector {
-    /// The lease, if its time is not up.
-    fn holder(&self) -> Option<(&Owner, Duration)> {
-        let (owner, until) = self.lease.as_ref()?;
-        let remaining = until.checked_duration_since(Instant::now())?;
-        (!remaining.is_zero()).then_some((owner, remaining))
-    }
-
-    fn may_write(&self, lease: &Lease) -> bool {
-        self.epoch == lease.epoch && self.owner.as_ref() == Some(&lease.owner)
-    }
-
-    /// Gives the lease another TTL if it still names this owner; answers whether it did.
-    fn extend(&mut self, lease: &Lease) -> bool {
-        let held = self
-            .holder()
-            .is_some_and(|(owner, _)| *owner == lease.owner);
-        if held {
-            self.lease = Some((lease.owner.clone(), Instant::now() + lease.ttl));
-        }
-        held
-    }
-
-    fn state(&self) -> State {
-        State {
-            epoch: self.epoch,
-            sequence: self.sequence,
-            fields: self.fields.clone(),
-            versions: self.versions.len() as u64,
-        }
-    }
 }
 
 impl MemoryStore {
@@ -117,90 +64,8 @@ impl MemoryStore {
         let Some(entries) = content.streams.get(stream) else {
             return Vec::new();
         };
-        entries
-            .iter()
-            .filter(|entry| parse_local_id(&entry.id).is_ok_and(|id| id > after))
-            .take(count)
-            .cloned()
-            .collect()
-    }
-}
-
-impl Content {
-    fn commit(&mut self, lease: &Lease, commit: &Commit) -> Committed {
-        let connector = self
-            .connectors
-            .entry(lease.connector.to_string())
-            .or_default();
-        if !connector.may_write(lease) {
-            return Committed::Fenced;
-        }
-        if commit.sequence == connector.sequence {
-            return Committed::Applied {
-                lease_held: connector.extend(lease),
-            };
-        }
-        if commit.sequence != connector.sequence + 1 {
-            return Committed::Gap {
-                stored: connector.sequence,
-            };
-        }
-        let length = self
-            .streams
-            .get(&*commit.output.stream)
-            .map_or(0, |entries| entries.len() as u64);
-        let added = commit.signals.len() as u64;
-        let limit = commit.output.max_len;
-        if limit > 0 && added > 0 && length + added > limit {
-            return Committed::Full { length };
-        }
-
-        let mut writer = EntryWriter::new(lease, commit);
-        if added > 0 {
-            let entries = self
-                .streams
-                .entry(commit.output.stream.to_string())
-                .or_default();
-            for signal in &commit.signals {
-                let mut fields = Vec::new();
-                writer.each_field(signal, |name, value| {
-                    fields.push((name.to_owned(), Bytes::copy_from_slice(value)));
-                });
-                self.last_id += 1;
-                entries.push(StreamEntry {
-                    id: local_id(self.last_id),
-                    fields,
-                });
-            }
-        }
-        for entry in &commit.versions {
-            connector.versions.insert(entry.field.clone(), entry.known);
-        }
-        for field in &commit.gone {
-            connector.versions.remove(field);
-        }
-        for (field, value) in &commit.state {
-            match value {
-                Some(value) => connector.fields.insert(field.clone(), value.clone()),
-                None => connector.fields.remove(field),
-            };
-        }
-        for letter in &commit.dead_letters {
-            self.last_id += 1;
-            let now = jiff::Timestamp::now().to_string();
-            connector
-                .dead_letters
-                .push((self.last_id, now, letter.clone()));
-        }
-        let surplus = connector
-            .dead_letters
-            .len()
-            .saturating_sub(DEAD_LETTERS_KEPT);
-        connector.dead_letters.drain(..surplus);
-        connector.sequence = commit.sequence;
-        Committed::Applied {
-            lease_held: connector.extend(lease),
-        }
+        let later = entries.range((Excluded(after), Unbounded));
+        later.take(count).map(|(_, entry)| entry.clone()).collect()
     }
 }
 
@@ -354,7 +219,7 @@ impl Store for MemoryStore {
     }
 
     async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
-        let length = self.content().streams.get(stream).map_or(0, Vec::len) as u64;
+        let length = self.content().streams.get(stream).map_or(0, BTreeMap::len) as u64;
         // There are no consumer groups here, so nothing is known to be read.
         Ok(StreamLevel {
             length,
@@ -385,8 +250,8 @@ impl Store for MemoryStore {
         let last = content
             .streams
             .get(stream)
-            .and_then(|entries| entries.last());
-        Ok(last.map(|entry| entry.id.clone()))
+            .and_then(BTreeMap::last_key_value);
+        Ok(last.map(|(_, entry)| entry.id.clone()))
     }
 
     async fn leases(&self) -> Result<Vec<LeaseInfo>, StoreError> {
