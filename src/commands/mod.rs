@@ -1,4 +1,62 @@
 //! One file per subcommand.
+//!
+//! A command prints its data on stdout and everything else on stderr, and returns its exit code
+//! or an error that [`exit`] turns into one.
 
+mod check;
+mod connectors;
+mod context;
 pub mod demo;
+mod dlq;
+pub mod exit;
+mod leases;
+mod output;
+mod poll;
+mod preview;
+mod progress;
 pub mod render;
+mod run;
+mod state;
+mod status;
+mod tail;
+mod validate;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::config::{Environment, schema};
+use crate::os_signal::OsSignals;
+use context::Context;
+
+/// Runs the command that was asked for.
+pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> Result<ExitCode> {
+    let context = Context::new(cli.global, environment)?;
+    let done = |()| ExitCode::SUCCESS;
+    match cli.command {
+        None => run::run(&context, &cli.run, signals).await,
+        Some(Command::Run(args)) => run::run(&context, &args, signals).await,
+        Some(Command::Demo(_)) => anyhow::bail!("not yet"),
+        Some(Command::Validate) => validate::validate(&context, &cli.run.name).map(done),
+        Some(Command::Check { name }) => check::check(&context, &name).await.map(done),
+        Some(Command::Preview(args)) => preview::preview(&context, &args, signals).await.map(done),
+        Some(Command::Poll { name }) => poll::poll(&context, &name, signals).await,
+        Some(Command::Tail(args)) => tail::tail(&context, &args, signals).await.map(done),
+        Some(Command::Status(args)) => status::status(&context, args.output).await,
+        Some(Command::State(command)) => state::state(&context, command).await.map(done),
+        Some(Command::Leases(command)) => leases::leases(&context, command).await.map(done),
+        Some(Command::Dlq(command)) => dlq::dlq(&context, command).await.map(done),
+        Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
+        Some(Command::Schema { signal }) => {
+            let schema = if signal { schema::signal() } else { schema::connectors() };
+            output::json(&schema).map(done)
+        }
+        Some(Command::Completions { shell }) => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "connector-worker", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -118,7 +118,7 @@ impl<'c> Cycle<'c> {
         let state = ReadState {
             fields: self.session.fields.clone(),
             streams: self.pipeline.config.streams.clone(),
-            limit: None,
+            limit: self.pipeline.limit,
         };
         // Dropping the set stops the read, wherever it is.
         let mut reading = JoinSet::new();
@@ -270,7 +270,7 @@ impl<'c> Cycle<'c> {
             self.batch_stream = name.clone();
         }
         match outcome {
-            Outcome::Complete if spec.lists_everything => {
+            Outcome::Complete if spec.lists_everything && self.pipeline.limit.is_none() => {
                 self.begin(stream);
                 self.delete_vanished(stream, &name).await?;
             }

@@ -44,6 +44,8 @@ pub struct Pipeline {
     pub registry: ConnectorRegistry,
     /// Counts what happens.
     pub metrics: ConnectorMetrics,
+    /// Stop each stream after about this many records, and call nothing deleted.
+    pub limit: Option<u64>,
 }
 
 /// What a cycle that could work to its end did.

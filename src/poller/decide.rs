@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::backoff::doubled;
 use crate::client::FetchError;
 use crate::pipeline::{CycleError, CycleReport};
+use crate::registry::Phase;
 
 /// First and longest wait of a connector whose credentials or requests are refused: it cannot
 /// mend itself, and hammering locks accounts out.
@@ -30,6 +31,18 @@ pub(super) enum Next {
     Lost,
     /// The store cannot be used now.
     StoreFailed,
+}
+
+impl Next {
+    /// What the loop shows while it does this.
+    pub(super) fn phase(self) -> Phase {
+        match self {
+            Self::PollOnSchedule | Self::PollAfter(_) => Phase::Waiting,
+            Self::Throttled(_) => Phase::Throttled,
+            Self::Park(_) => Phase::Parked,
+            Self::Reacquire | Self::Lost | Self::StoreFailed => Phase::Starting,
+        }
+    }
 }
 
 /// After a cycle that ran to its end; `failures` in a row, this one included if it failed.

@@ -140,6 +140,7 @@ impl UniversalPollingConnector {
             clock: self.shared.clock,
             registry: self.shared.registry.clone(),
             metrics: ConnectorMetrics::new(&self.name, wanted.source.provider()),
+            limit: None,
         }
     }
 

@@ -10,6 +10,7 @@ use super::keeper::Keeper;
 use super::report::Reporter;
 use super::{Shared, Wanted};
 use crate::pipeline::{CycleError, CycleReport, Pipeline, Session};
+use crate::registry::Phase;
 use crate::store::{Acquired, Owner, StoreError};
 use crate::telemetry::metrics::ConnectorMetrics;
 
@@ -90,6 +91,7 @@ async fn cycle(
         clock: shared.clock,
         registry: shared.registry.clone(),
         metrics: ConnectorMetrics::new(&wanted.config.name, wanted.source.provider()),
+            limit: None,
     };
     let mut reporter = Reporter::new(shared, wanted.config.name.clone()).await;
     reporter.begin(wanted);

@@ -59,8 +59,15 @@ impl Reporter {
         });
     }
 
-    /// A poll ended by itself, or at a page boundary; `failures` in a row.
-    pub(super) async fn end(&mut self, wanted: &Wanted, report: &CycleReport, failures: u32) {
+    /// A poll ended by itself, or at a page boundary, after `failures` in a row; `phase` is what
+    /// the loop does next.
+    pub(super) async fn end(
+        &mut self,
+        wanted: &Wanted,
+        report: &CycleReport,
+        failures: u32,
+        phase: Phase,
+    ) {
         let failed = decide::is_failure(report);
         let reasons: Vec<_> = report
             .failures
@@ -94,7 +101,7 @@ impl Reporter {
         };
         let metrics = ConnectorMetrics::new(&self.name, wanted.source.provider());
         metrics.poll_ended(outcome, Duration::from_millis(report.summary.duration_ms));
-        self.keep(&report.summary, failed, report.stopped).await;
+        self.keep(wanted, report, failures, phase).await;
         self.trim(wanted).await;
     }
 
@@ -157,12 +164,11 @@ impl Reporter {
     }
 
     /// Adds the poll to `metrics:connector:{name}`.
-    async fn keep(&mut self, summary: &PollSummary, failed: bool, stopped: bool) {
+    async fn keep(&mut self, wanted: &Wanted, report: &CycleReport, failures: u32, phase: Phase) {
+        let (summary, failed) = (&report.summary, decide::is_failure(report));
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.total_polls += 1;
-        self.latency_total_ms = self
-            .latency_total_ms
-            .saturating_add(count(summary.duration_ms));
+        self.latency_total_ms = self.latency_total_ms.saturating_add(count(summary.duration_ms));
         let now = Timestamp::now();
         let add = [
             ("totalPolls", 1),
@@ -172,27 +178,29 @@ impl Reporter {
             ("itemsPublished", count(summary.published)),
             ("latencyTotalMs", count(summary.duration_ms)),
         ];
+        let failing: BTreeMap<_, _> = report
+            .failures
+            .iter()
+            .map(|(stream, error)| (stream.to_string(), error.to_string()))
+            .collect();
+        let error: Vec<_> = failing.iter().map(|(stream, why)| format!("stream {stream}: {why}")).collect();
+        // Plain data: it always serialises.
+        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
         let mut set = vec![
             ("connectorName", self.name.to_string()),
             ("lastPollTime", now.to_string()),
-            (
-                "averageLatencyMs",
-                (self.latency_total_ms / self.total_polls.max(1)).to_string(),
-            ),
-            (
-                "lastSummary",
-                serde_json::to_string(summary).unwrap_or_default(),
-            ),
+            ("averageLatencyMs", (self.latency_total_ms / self.total_polls.max(1)).to_string()),
+            ("lastSummary", json(serde_json::to_string(summary))),
+            ("lastError", error.join("; ")),
+            ("failingStreams", json(serde_json::to_string(&failing))),
+            ("consecutiveFailures", failures.to_string()),
+            ("pollIntervalMs", wanted.interval().as_millis().to_string()),
+            ("phase", phase.as_str().to_owned()),
         ];
-        if !failed && !stopped {
+        if !failed && !report.stopped {
             set.push(("lastSuccessTime", now.to_string()));
         }
-        if let Err(error) = self
-            .shared
-            .store
-            .record_metrics(&self.name, &add, &set)
-            .await
-        {
+        if let Err(error) = self.shared.store.record_metrics(&self.name, &add, &set).await {
             tracing::debug!(connector.id = &*self.name, error = %chain(&error), "cannot record the poll's metrics");
         }
     }

@@ -179,8 +179,9 @@ impl UniversalPollingConnector {
                     } else {
                         0
                     };
-                    reporter.end(&wanted, report, failures).await;
-                    decide::after_cycle(report, wanted.active_streams(), failures)
+                    let next = decide::after_cycle(report, wanted.active_streams(), failures);
+                    reporter.end(&wanted, report, failures, next.phase()).await;
+                    next
                 }
                 Err(error) => {
                     reporter.broke_off(error);
@@ -194,16 +195,14 @@ impl UniversalPollingConnector {
                 Some(Interruption::Changed) | None => {}
             }
             let due = started + wanted.interval();
-            let (phase, until) = match next {
-                Next::PollOnSchedule => (Phase::Waiting, due),
-                Next::PollAfter(wait) => (Phase::Waiting, due.max(self.after(wait))),
-                Next::Throttled(wait) => (Phase::Throttled, due.max(self.after(wait))),
-                Next::Park(wait) => (Phase::Parked, due.max(self.after(wait))),
+            let until = match next {
+                Next::PollOnSchedule => due,
+                Next::PollAfter(wait) | Next::Throttled(wait) | Next::Park(wait) => due.max(self.after(wait)),
                 Next::Reacquire => return Ended::Reload,
                 Next::Lost => return Ended::Lost,
                 Next::StoreFailed => return Ended::StoreFailed,
             };
-            match self.wait(&wanted, started, phase, until, &mut keeper).await {
+            match self.wait(&wanted, started, next.phase(), until, &mut keeper).await {
                 None | Some(Interruption::Changed) => {}
                 Some(Interruption::Stop) => return Ended::Stopped,
                 Some(Interruption::Hold(hold)) => return ended_by(hold),

@@ -1,0 +1,19 @@
+//! `check`: prove address, credentials and permissions; publish nothing.
+
+use anyhow::{Context as _, Result};
+
+use super::context::Context;
+use super::output;
+
+/// Asks the provider, and says what was proven.
+pub async fn check(context: &Context, name: &str) -> Result<()> {
+    let wanted = context.connector(name)?;
+    let report = wanted.source.check().await.with_context(|| format!("check of {name} failed"))?;
+    for warning in &report.warnings {
+        tracing::warn!(connector.id = name, "{warning}");
+    }
+    for proven in &report.proven {
+        output::line(&format!("ok: {proven}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! What several commands need: configuration, store, sources, all made the same way.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+
+use super::exit::Problems;
+use crate::cli::GlobalArgs;
+use crate::client::ClientConfig;
+use crate::clock::Clock;
+use crate::config::{self, Environment, LoadOptions, Loaded};
+use crate::connector::ConnectorConfig;
+use crate::document::Problem;
+use crate::poller::{Shared, Wanted};
+use crate::registry::ConnectorRegistry;
+use crate::source::Source;
+use crate::source::manifest::catalog::{Catalog, Manifest};
+use crate::store::{self, Store, StoreAddress, StoreOptions};
+use crate::supervisor::Wish;
+
+/// The store used when nobody names one.
+const EMBEDDED_STORE: &str = "./.connector-worker/store.db";
+
+/// Options, environment and the test switches of this process.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Options every command has.
+    pub global: GlobalArgs,
+    /// The environment.
+    pub environment: Environment,
+    /// What "now" is.
+    pub clock: Clock,
+    /// Cap on every wait; for tests.
+    pub max_backoff: Option<Duration>,
+}
+
+impl Context {
+    /// Reads the test switches, and warns of them.
+    pub fn new(global: GlobalArgs, environment: Environment) -> Result<Self> {
+        let clock = match environment.get("CONNECTOR_WORKER_NOW") {
+            None => Clock::System,
+            Some(text) => Clock::Frozen(text.parse::<Timestamp>().context(
+                "CONNECTOR_WORKER_NOW is no RFC 3339 instant such as 2026-02-24T10:30:00Z",
+            )?),
+        };
+        let max_backoff = match environment.get("CONNECTOR_WORKER_MAX_BACKOFF_MS") {
+            None => None,
+            Some(text) => Some(Duration::from_millis(
+                text.parse().context("CONNECTOR_WORKER_MAX_BACKOFF_MS is no number of milliseconds")?,
+            )),
+        };
+        if clock != Clock::System || max_backoff.is_some() {
+            tracing::warn!(
+                "test switches are set (CONNECTOR_WORKER_NOW, CONNECTOR_WORKER_MAX_BACKOFF_MS): \
+                 the clock is frozen or waits are cut"
+            );
+        }
+        Ok(Self { global, environment, clock, max_backoff })
+    }
+
+    /// All connector types.
+    pub fn catalog(&self) -> Result<Arc<Catalog>, Vec<Problem>> {
+        Catalog::load(self.global.manifests_dir.as_deref()).map(Arc::new)
+    }
+
+    /// How to load the configuration of `names`, or of all connectors.
+    pub fn load_options(&self, names: &[String], catalog: &Arc<Catalog>) -> LoadOptions {
+        LoadOptions {
+            file: self.global.config.clone(),
+            names: names.to_vec(),
+            environment: self.environment.clone(),
+            catalog: catalog.clone(),
+            ..LoadOptions::default()
+        }
+    }
+
+    /// The configuration of `names`, or of all connectors; says what will disappoint.
+    pub fn load(&self, names: &[String]) -> Result<Configuration> {
+        let catalog = self.catalog().map_err(Problems)?;
+        let options = self.load_options(names, &catalog);
+        Ok(Configuration::load(&options)?)
+    }
+
+    /// One connector, enabled or not, with its source.
+    pub fn connector(&self, name: &str) -> Result<Wanted> {
+        let catalog = self.catalog().map_err(Problems)?;
+        let names = [name.to_owned()];
+        let options = LoadOptions { include_disabled: true, ..self.load_options(&names, &catalog) };
+        let configuration = Configuration::load(&options)?;
+        let mut connectors = configuration.loaded.connectors.into_iter();
+        let config = connectors
+            .find(|config| &*config.name == name)
+            .with_context(|| format!("connector {name} is not in the configuration"))?;
+        let manifest = manifest_of(&config, &configuration.catalog).map_err(Problems)?;
+        let source = self.build(&Wish { config: config.clone(), manifest }).map_err(Problems)?;
+        Ok(Wanted { config, source })
+    }
+
+    /// The source of a connector; opens no connection.
+    pub fn build(&self, wish: &Wish) -> Result<Arc<dyn Source>, Vec<Problem>> {
+        let client = ClientConfig {
+            request_timeout: wish.config.request_timeout,
+            max_retries: wish.config.max_retries,
+            retry: wish.config.retry,
+            max_backoff: self.max_backoff,
+            ..ClientConfig::default()
+        };
+        crate::source::manifest::build(&wish.manifest, &wish.config, client, self.clock)
+    }
+
+    /// Where the store is.
+    pub fn store_address(&self) -> Result<StoreAddress> {
+        if let Some(address) = &self.global.store {
+            return Ok(address.clone());
+        }
+        match self.environment.get("REDIS_URL").filter(|url| !url.is_empty()) {
+            Some(url) => url.parse().context("REDIS_URL is no store address"),
+            None => {
+                tracing::info!(
+                    "no --store and no REDIS_URL: using the embedded store at {EMBEDDED_STORE} \
+                     (one machine, same guarantees)"
+                );
+                Ok(StoreAddress::Sqlite(PathBuf::from(EMBEDDED_STORE)))
+            }
+        }
+    }
+
+    /// Opens the store.
+    pub async fn open_store(&self) -> Result<Arc<dyn Store>> {
+        let address = self.store_address()?;
+        let options = StoreOptions {
+            key_prefix: self.global.key_prefix.clone(),
+            allow_eviction: self.global.allow_eviction,
+        };
+        Ok(store::open(&address, &options).await?)
+    }
+
+    /// What all pollers share.
+    pub fn shared(&self, store: Arc<dyn Store>) -> Shared {
+        let host = self.environment.get("HOSTNAME").cloned().filter(|host| !host.is_empty());
+        let host = host.or_else(|| {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+            Some(name.trim().to_owned())
+        });
+        Shared {
+            store,
+            registry: ConnectorRegistry::default(),
+            clock: self.clock,
+            max_backoff: self.max_backoff,
+            host: host.unwrap_or_else(|| "localhost".to_owned()).into(),
+        }
+    }
+}
+
+/// A configuration without a problem, and the types it names.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// The connectors.
+    pub loaded: Loaded,
+    /// Their types.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Configuration {
+    fn load(options: &LoadOptions) -> Result<Self, Problems> {
+        let loaded = config::load(options).map_err(Problems)?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(Self { loaded, catalog: options.catalog.clone() })
+    }
+
+    /// The connectors that shall run.
+    pub fn wishes(&self) -> Result<Vec<Wish>, Vec<Problem>> {
+        let enabled = self.loaded.connectors.iter().filter(|config| config.enabled);
+        enabled
+            .map(|config| {
+                let manifest = manifest_of(config, &self.catalog)?;
+                Ok(Wish { config: config.clone(), manifest })
+            })
+            .collect()
+    }
+}
+
+fn manifest_of(config: &ConnectorConfig, catalog: &Catalog) -> Result<Arc<Manifest>, Vec<Problem>> {
+    match &config.manifest {
+        Some(path) => Catalog::load_file(path),
+        None => catalog.get(&config.kind).cloned().ok_or_else(|| {
+            vec![Problem {
+                file: "connectors.json".into(),
+                at: None,
+                message: format!("connector {}: unknown type {}", config.name, config.kind),
+                fix: None,
+            }]
+        }),
+    }
+}

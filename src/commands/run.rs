@@ -1,0 +1,253 @@
+//! The daemon, in the order things happen: load, connect, listen, apply, wait for signals, drain.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Configuration, Context};
+use super::exit::{self, LeaseHeld, Problems};
+use crate::cli::RunArgs;
+use crate::config::{self, LoadOptions};
+use crate::document::Problem;
+use crate::os_signal::{OsSignal, OsSignals};
+use crate::poller::Shared;
+use crate::registry::{ConnectorRegistry, ReloadProblem};
+use crate::server::{IfTaken, Ops, Server};
+use crate::store::{Store, StoreError};
+use crate::supervisor::Supervisor;
+use crate::telemetry::metrics::{self, Metrics};
+
+/// How long the process tries to reach its store before it gives up and exits.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often `--watch` looks at the file.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs connectors until a signal stops the process.
+pub async fn run(context: &Context, args: &RunArgs, mut signals: OsSignals) -> Result<ExitCode> {
+    // Nothing is bound or connected yet, so a bad file is a clean exit.
+    let configuration = context.load(&args.name)?;
+    let metrics = Metrics::install()?;
+    let store = tokio::select! {
+        store = open_patiently(context) => store?,
+        () = signals.shutdown() => return Ok(ExitCode::SUCCESS),
+    };
+    let shared = context.shared(store.clone());
+    let registry = shared.registry.clone();
+    if args.no_wait {
+        refuse_to_wait(&*store, &configuration).await?;
+    }
+    let server = Server::bind(args.http_addr.unwrap_or_default(), IfTaken::RunWithout).await?;
+    let builder = context.clone();
+    let mut supervisor = Supervisor::new(shared, Arc::new(move |wish| builder.build(wish)));
+    let wishes = configuration.wishes().map_err(Problems)?;
+    supervisor.apply(wishes).map_err(Problems)?;
+    registry.set_configured();
+
+    let listening = CancellationToken::new();
+    let mut background = JoinSet::new();
+    let address = server.as_ref().map(|server| server.address().to_string());
+    if let Some(server) = server {
+        let ops = Ops { registry: registry.clone(), metrics };
+        background.spawn(server.serve(ops, listening.clone()));
+    }
+    announce(&supervisor, &configuration, &*store, address.as_deref());
+
+    let mut watcher = Watcher::new(args.watch, watched(context, &configuration));
+    loop {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            () = watcher.changed() => OsSignal::Reload,
+        };
+        match signal {
+            OsSignal::Shutdown => break,
+            OsSignal::Report => report(&registry),
+            OsSignal::Reload => {
+                watcher.files = reload(context, args, &mut supervisor, &registry)
+                    .map_or_else(|| watcher.files.clone(), |new| watched(context, &new));
+            }
+        }
+    }
+
+    tracing::info!("shutting down: connectors finish their page");
+    registry.set_draining();
+    let code = tokio::select! {
+        finished = supervisor.shutdown(args.shutdown_timeout) => {
+            if finished {
+                tracing::info!("shut down cleanly");
+                ExitCode::SUCCESS
+            } else {
+                tracing::error!(
+                    "connectors did not finish their page within --shutdown-timeout; \
+                     what they had not committed is read again"
+                );
+                ExitCode::from(exit::FAILURE)
+            }
+        }
+        () = signals.shutdown() => {
+            tracing::warn!("second signal: stopping at once; what was not committed is read again");
+            ExitCode::from(exit::FAILURE)
+        }
+    };
+    listening.cancel();
+    // The listener lets answers under way finish, for a bounded time of its own.
+    while background.join_next().await.is_some() {}
+    Ok(code)
+}
+
+/// Opens the store; a server that is just starting gets some time.
+async fn open_patiently(context: &Context) -> Result<Arc<dyn Store>> {
+    let deadline = tokio::time::Instant::now() + STORE_PATIENCE;
+    loop {
+        match context.open_store().await {
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Unavailable { .. })) => {
+                if tokio::time::Instant::now() >= deadline {
+                    return Err(error);
+                }
+                tracing::warn!(error = format!("{error:#}"), "cannot reach the store yet; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn refuse_to_wait(store: &dyn Store, configuration: &Configuration) -> Result<()> {
+    let leases = store.leases().await?;
+    for config in configuration.loaded.connectors.iter().filter(|config| config.enabled) {
+        if let Some(lease) = leases.iter().find(|lease| lease.connector == *config.name) {
+            return Err(LeaseHeld {
+                connector: lease.connector.clone(),
+                holder: lease.owner.clone(),
+                remaining_ms: lease.remaining.as_millis(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn announce(
+    supervisor: &Supervisor,
+    configuration: &Configuration,
+    store: &dyn Store,
+    address: Option<&str>,
+) {
+    let names = supervisor.names();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        configuration = configuration.loaded.origin,
+        store = store.address(),
+        http = address.unwrap_or("none"),
+        connectors = names.join(", "),
+        "running {} connectors",
+        names.len()
+    );
+    if names.is_empty() {
+        tracing::warn!("no connector is enabled; waiting for a reload");
+    }
+}
+
+/// Loads and validates everything first; on any problem what runs keeps running.
+fn reload(
+    context: &Context,
+    args: &RunArgs,
+    supervisor: &mut Supervisor,
+    registry: &ConnectorRegistry,
+) -> Option<Configuration> {
+    match load_again(context, &args.name).and_then(|configuration| {
+        let diff = supervisor.apply(configuration.wishes()?)?;
+        Ok((configuration, diff))
+    }) {
+        Ok((configuration, diff)) => {
+            metrics::config_reloaded(true);
+            registry.set_reload_problem(None);
+            tracing::info!(
+                added = diff.added.join(", "),
+                changed = diff.changed.join(", "),
+                retimed = diff.retimed.join(", "),
+                removed = diff.removed.join(", "),
+                "configuration reloaded"
+            );
+            Some(configuration)
+        }
+        Err(problems) => {
+            metrics::config_reloaded(false);
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            tracing::error!(
+                error = problems.join("; "),
+                "configuration not reloaded: nothing changes until its problems are mended"
+            );
+            registry.set_reload_problem(Some(ReloadProblem { at: Timestamp::now(), problems }));
+            None
+        }
+    }
+}
+
+/// The configuration as a reload sees it: a `--name` that is no longer in it idles like a
+/// disabled one.
+fn load_again(context: &Context, names: &[String]) -> Result<Configuration, Vec<Problem>> {
+    let catalog = context.catalog()?;
+    let options = LoadOptions { allow_unknown_names: true, ..context.load_options(names, &catalog) };
+    let loaded = config::load(&options)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Configuration { loaded, catalog })
+}
+
+/// SIGUSR1: one line per connector.
+fn report(registry: &ConnectorRegistry) {
+    for status in registry.all() {
+        let state = serde_json::to_string(&status).unwrap_or_default();
+        tracing::info!(connector.id = status.name, phase = status.phase.as_str(), health = status.health.as_str(), state, "state of connector {}", status.name);
+    }
+}
+
+/// Files whose change means a reload.
+fn watched(context: &Context, configuration: &Configuration) -> Vec<PathBuf> {
+    let file = context.global.config.clone().unwrap_or_else(|| PathBuf::from(config::DEFAULT_FILE));
+    let manifests = configuration.loaded.connectors.iter().filter_map(|config| config.manifest.clone());
+    std::iter::once(file).chain(manifests).collect()
+}
+
+/// Looks at the files by content, so that an editor's rename and the swap of a mounted
+/// `ConfigMap` are changes, and a touched file is none.
+struct Watcher {
+    enabled: bool,
+    files: Vec<PathBuf>,
+    seen: Option<u64>,
+}
+
+impl Watcher {
+    fn new(enabled: bool, files: Vec<PathBuf>) -> Self {
+        let seen = Some(digest(&files));
+        Self { enabled, files, seen }
+    }
+
+    async fn changed(&mut self) {
+        if !self.enabled {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            let now = Some(digest(&self.files));
+            if now != self.seen {
+                self.seen = now;
+                return;
+            }
+        }
+    }
+}
+
+fn digest(files: &[PathBuf]) -> u64 {
+    let contents = files.iter().map(|file| std::fs::read(Path::new(file)).unwrap_or_default());
+    let all: Vec<u8> = contents.flat_map(|bytes| [bytes, vec![0]].concat()).collect();
+    xxhash_rust::xxh3::xxh3_64(&all)
+}
