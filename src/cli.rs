@@ -53,16 +53,34 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct GlobalArgs {
     /// Configuration file [default: ./connectors.json]
-    #[arg(long, global = true, env = "CONNECTORS_CONFIG_PATH", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "CONNECTORS_CONFIG_PATH",
+        value_name = "FILE"
+    )]
     pub config: Option<PathBuf>,
 
     /// Where leases, state and signals live: redis://HOST:PORT, rediss://…, sqlite:PATH, memory:
     /// [default: $REDIS_URL, else sqlite:./.connector-worker/store.db]
-    #[arg(long, global = true, env = "CONNECTOR_STORE", value_name = "ADDRESS", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "CONNECTOR_STORE",
+        value_name = "ADDRESS",
+        hide_env_values = true
+    )]
     pub store: Option<StoreAddress>,
 
     /// Prepended to every key in the store
-    #[arg(long, global = true, env = "CONNECTOR_KEY_PREFIX", value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "CONNECTOR_KEY_PREFIX",
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub key_prefix: String,
 
     /// Accept a Redis that may evict keys: state or signals can then disappear
@@ -70,11 +88,22 @@ pub struct GlobalArgs {
     pub allow_eviction: bool,
 
     /// Folder with more manifests, one connector type each
-    #[arg(long, global = true, env = "CONNECTOR_MANIFESTS_DIR", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "CONNECTOR_MANIFESTS_DIR",
+        value_name = "DIR"
+    )]
     pub manifests_dir: Option<PathBuf>,
 
     /// How log lines look (they go to stderr; RUST_LOG chooses which)
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     pub log_format: LogFormat,
 }
 
@@ -82,7 +111,12 @@ pub struct GlobalArgs {
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Run only this connector; repeatable [env: a comma-separated list]
-    #[arg(long, env = "CONNECTOR_NAME", value_delimiter = ',', value_name = "NAME")]
+    #[arg(
+        long,
+        env = "CONNECTOR_NAME",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
     pub name: Vec<String>,
 
     /// Health and metrics listener: ADDRESS:PORT or `none` [default: 127.0.0.1:9090]
@@ -342,7 +376,9 @@ pub enum ConnectorsCommand {
 
 /// `500ms`, `15s`, `2m`, `1h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| invalid_duration(text))?;
     let milliseconds = match unit {
@@ -352,7 +388,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(invalid_duration(text)),
     };
-    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(|| invalid_duration(text))
+    number
+        .checked_mul(milliseconds)
+        .map(Duration::from_millis)
+        .ok_or_else(|| invalid_duration(text))
 }
 
 fn invalid_duration(text: &str) -> String {
@@ -374,7 +413,16 @@ mod tests {
     fn durations_are_written_with_their_unit() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
-        for text in ["", "5", "s", "-1s", "1.5s", "5 s", "99999999999999999999h", "99999999999999999h"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "5 s",
+            "99999999999999999999h",
+            "99999999999999999h",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -24,7 +24,9 @@ fn main() -> ExitCode {
     telemetry::init(&telemetry::LogOptions {
         format: cli.global.log_format,
         filter: environment.get("RUST_LOG").cloned(),
-        no_color: environment.get("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        no_color: environment
+            .get("NO_COLOR")
+            .is_some_and(|value| !value.is_empty()),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

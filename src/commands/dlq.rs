@@ -12,17 +12,31 @@ use crate::store::{DeadLetterEntry, Store};
 const AT_ONCE: usize = 100;
 
 /// Lists, shows, replays or deletes dead letters.
-pub async fn dlq(context: &Context, command: DlqCommand) -> Result<()> {
+pub(super) async fn dlq(context: &Context, command: DlqCommand) -> Result<()> {
     let store = context.open_store().await?;
     match command {
-        DlqCommand::List { name, limit, output } => {
+        DlqCommand::List {
+            name,
+            limit,
+            output,
+        } => {
             let letters = read(&*store, &name, limit).await?;
             let row = |entry: &DeadLetterEntry| {
-                vec![entry.id.clone(), entry.time.clone(), entry.letter.stream.clone(), entry.letter.reason.clone()]
+                vec![
+                    entry.id.clone(),
+                    entry.time.clone(),
+                    entry.letter.stream.clone(),
+                    entry.letter.reason.clone(),
+                ]
             };
             let rows: Vec<_> = letters.iter().map(row).collect();
             let document: Vec<_> = letters.iter().map(head).collect();
-            output::listing(output.output, &["id", "time", "stream", "reason"], &rows, &document)
+            output::listing(
+                output.output,
+                &["id", "time", "stream", "reason"],
+                &rows,
+                &document,
+            )
         }
         DlqCommand::Show { name, id } => {
             let letters = read(&*store, &name, usize::MAX).await?;
@@ -45,8 +59,15 @@ pub async fn dlq(context: &Context, command: DlqCommand) -> Result<()> {
             .map(drop)
         }
         DlqCommand::Purge { name, id, confirm } => {
-            let which = if id.is_empty() { "all".to_owned() } else { id.len().to_string() };
-            output::confirm(&format!("{which} dead letters of {name} will be deleted"), confirm)?;
+            let which = if id.is_empty() {
+                "all".to_owned()
+            } else {
+                id.len().to_string()
+            };
+            output::confirm(
+                &format!("{which} dead letters of {name} will be deleted"),
+                confirm,
+            )?;
             let purged = store.purge_dead_letters(&name, chosen(&id)).await?;
             refuse_unknown(&name, &id, purged)?;
             output::line(&format!("deleted {purged} dead letters of {name}")).map(drop)
@@ -83,7 +104,10 @@ fn chosen(ids: &[String]) -> Option<&[String]> {
 
 fn refuse_unknown(name: &str, ids: &[String], purged: u64) -> Result<()> {
     if purged < ids.len() as u64 {
-        bail!("{name} has only {purged} of these {} dead letters", ids.len());
+        bail!(
+            "{name} has only {purged} of these {} dead letters",
+            ids.len()
+        );
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::output;
 use crate::cli::LeasesCommand;
 
 /// Lists or takes away leases.
-pub async fn leases(context: &Context, command: LeasesCommand) -> Result<()> {
+pub(super) async fn leases(context: &Context, command: LeasesCommand) -> Result<()> {
     let store = context.open_store().await?;
     match command {
         LeasesCommand::List(args) => {
@@ -17,7 +17,12 @@ pub async fn leases(context: &Context, command: LeasesCommand) -> Result<()> {
                 .iter()
                 .map(|lease| {
                     let left = format!("{:.1}s", lease.remaining.as_secs_f64());
-                    vec![lease.connector.clone(), lease.owner.clone(), lease.epoch.to_string(), left]
+                    vec![
+                        lease.connector.clone(),
+                        lease.owner.clone(),
+                        lease.epoch.to_string(),
+                        left,
+                    ]
                 })
                 .collect();
             let document: Vec<_> = leases
@@ -31,10 +36,18 @@ pub async fn leases(context: &Context, command: LeasesCommand) -> Result<()> {
                     })
                 })
                 .collect();
-            output::listing(args.output, &["connector", "owner", "epoch", "left"], &rows, &document)
+            output::listing(
+                args.output,
+                &["connector", "owner", "epoch", "left"],
+                &rows,
+                &document,
+            )
         }
         LeasesCommand::Release { name, confirm } => {
-            output::confirm(&format!("the holder of {name}'s lease will be fenced"), confirm)?;
+            output::confirm(
+                &format!("the holder of {name}'s lease will be fenced"),
+                confirm,
+            )?;
             if !store.break_lease(&name).await? {
                 bail!("nobody holds a lease of {name}");
             }

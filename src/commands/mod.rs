@@ -50,12 +50,22 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
         Some(Command::Dlq(command)) => dlq::dlq(&context, command).await.map(done),
         Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
         Some(Command::Schema { signal }) => {
-            let schema = if signal { schema::signal() } else { schema::connectors() };
+            let catalog = context.catalog().map_err(exit::Problems)?;
+            let schema = if signal {
+                schema::signal()
+            } else {
+                schema::configuration(&catalog)
+            };
             output::json(&schema).map(done)
         }
         Some(Command::Completions { shell }) => {
             let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "connector-worker", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut command,
+                "connector-worker",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -15,10 +15,16 @@ use crate::poller::{is_failure, poll_once};
 use crate::registry::ConnectorStatus;
 
 /// Takes the lease, polls once, commits, prints the summary.
-pub async fn poll(context: &Context, name: &str, mut signals: OsSignals) -> Result<ExitCode> {
+pub(super) async fn poll(
+    context: &Context,
+    name: &str,
+    mut signals: OsSignals,
+) -> Result<ExitCode> {
     let wanted = context.connector(name)?;
     let shared = context.shared(context.open_store().await?);
-    shared.registry.insert(ConnectorStatus::new(name, &wanted.config.kind));
+    shared
+        .registry
+        .insert(ConnectorStatus::new(name, &wanted.config.kind));
     let progress = Progress::start(shared.registry.clone(), name);
     let stop = CancellationToken::new();
     let polling = poll_once(&shared, &wanted, &stop);
@@ -38,7 +44,10 @@ pub async fn poll(context: &Context, name: &str, mut signals: OsSignals) -> Resu
 
 /// A poll that could not read everything has failed, whatever it published.
 fn code(report: &CycleReport) -> ExitCode {
-    let codes = report.failures.iter().map(|(_, error)| exit::code(&anyhow::Error::new(FetchError::clone(error))));
+    let codes = report
+        .failures
+        .iter()
+        .map(|(_, error)| exit::code(&anyhow::Error::new(FetchError::clone(error))));
     match codes.max() {
         Some(code) if is_failure(report) => ExitCode::from(code),
         Some(_) => ExitCode::from(exit::UNREACHABLE),

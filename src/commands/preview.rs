@@ -20,8 +20,8 @@ use crate::pipeline::{Pipeline, Session};
 use crate::registry::ConnectorStatus;
 use crate::source::Source;
 use crate::store::{
-    Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, MemoryStore, Owner, Renewed,
-    State, Store, StoreError, StreamEntry, StreamLevel,
+    Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, MemoryStore,
+    Owner, Renewed, State, Store, StoreError, StreamEntry, StreamLevel,
 };
 use crate::telemetry::metrics::ConnectorMetrics;
 
@@ -29,25 +29,41 @@ use crate::telemetry::metrics::ConnectorMetrics;
 const AT_ONCE: usize = 100;
 
 /// Runs one real cycle whose commits go to memory, and prints what they hold.
-pub async fn preview(context: &Context, args: &PreviewArgs, mut signals: OsSignals) -> Result<()> {
+pub(super) async fn preview(
+    context: &Context,
+    args: &PreviewArgs,
+    mut signals: OsSignals,
+) -> Result<()> {
     let wanted = context.connector(&args.name)?;
     let config = ConnectorConfig {
-        streams: streams(&*wanted.source, &args.stream)?.unwrap_or_else(|| wanted.config.streams.clone()),
+        streams: streams(&*wanted.source, &args.stream)?
+            .unwrap_or_else(|| wanted.config.streams.clone()),
         output_max_len: 0,
         ..(*wanted.config).clone()
     };
     let kept = context.open_store().await?;
-    let store = Arc::new(PreviewStore { kept, commits: MemoryStore::new() });
+    let store = Arc::new(PreviewStore {
+        kept,
+        commits: MemoryStore::new(),
+    });
     let shared = context.shared(store.clone());
-    shared.registry.insert(ConnectorStatus::new(&args.name, &config.kind));
+    shared
+        .registry
+        .insert(ConnectorStatus::new(&args.name, &config.kind));
 
     let owner = Owner::new("preview");
     let ttl = Duration::from_hours(24);
-    let Acquired::Held(lease, mut state) = store.commits.acquire(&args.name, &owner, None, ttl).await? else {
+    let Acquired::Held(lease, mut state) =
+        store.commits.acquire(&args.name, &owner, None, ttl).await?
+    else {
         bail!("the preview's own memory is held by somebody else");
     };
     state.fields = store.kept.load_state(&args.name).await?.fields;
-    let names = wanted.source.streams().iter().map(|stream| stream.name.clone());
+    let names = wanted
+        .source
+        .streams()
+        .iter()
+        .map(|stream| stream.name.clone());
     let mut session = Session::load(&*store, lease, state, names).await?;
     let output_stream = config.output_stream.clone();
     let pipeline = Pipeline {
@@ -86,15 +102,24 @@ pub async fn preview(context: &Context, args: &PreviewArgs, mut signals: OsSigna
         "previewed; nothing was written"
     );
     match report.failures.into_iter().next() {
-        Some((stream, error)) => Err(anyhow::Error::new(error).context(format!("cannot read stream {stream}"))),
+        Some((stream, error)) => {
+            Err(anyhow::Error::new(error).context(format!("cannot read stream {stream}")))
+        }
         None => Ok(()),
     }
 }
 
 /// The streams asked for by name.
 fn streams(source: &dyn Source, names: &[String]) -> Result<Option<Vec<Arc<str>>>> {
-    let known: Vec<_> = source.streams().iter().map(|stream| stream.name.clone()).collect();
-    for name in names.iter().filter(|name| !known.iter().any(|known| **known == **name)) {
+    let known: Vec<_> = source
+        .streams()
+        .iter()
+        .map(|stream| stream.name.clone())
+        .collect();
+    let unknown = names
+        .iter()
+        .find(|name| !known.iter().any(|known| **known == ***name));
+    if let Some(name) = unknown {
         match did_you_mean(name, known.iter().map(|known| &**known)) {
             Some(near) => bail!("no stream {name} (did you mean {near}?)"),
             None => bail!("no stream {name}; there are {}", known.join(", ")),
@@ -109,7 +134,9 @@ async fn print(store: &MemoryStore, stream: &str, over: &CancellationToken) -> R
     loop {
         let was_over = over.is_cancelled();
         let wait = Duration::from_millis(50);
-        let entries = store.read_stream(stream, after.as_deref(), AT_ONCE, wait).await?;
+        let entries = store
+            .read_stream(stream, after.as_deref(), AT_ONCE, wait)
+            .await?;
         if entries.is_empty() && was_over {
             return Ok(());
         }
@@ -225,7 +252,11 @@ impl Store for PreviewStore {
         self.commits.break_lease(connector).await
     }
 
-    async fn reset_state(&self, lease: &Lease, stream: Option<&str>) -> Result<Committed, StoreError> {
+    async fn reset_state(
+        &self,
+        lease: &Lease,
+        stream: Option<&str>,
+    ) -> Result<Committed, StoreError> {
         self.commits.reset_state(lease, stream).await
     }
 
@@ -238,7 +269,11 @@ impl Store for PreviewStore {
         self.kept.dead_letters(connector, after, count).await
     }
 
-    async fn purge_dead_letters(&self, connector: &str, ids: Option<&[String]>) -> Result<u64, StoreError> {
+    async fn purge_dead_letters(
+        &self,
+        connector: &str,
+        ids: Option<&[String]>,
+    ) -> Result<u64, StoreError> {
         self.commits.purge_dead_letters(connector, ids).await
     }
 }

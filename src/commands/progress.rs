@@ -12,18 +12,21 @@ const EVERY: Duration = Duration::from_millis(200);
 
 /// Shows pages, records and records per second of one connector on stderr until it is dropped;
 /// shows nothing where stderr is no terminal.
-pub struct Progress(JoinSet<()>);
+pub(super) struct Progress(JoinSet<()>);
 
 impl Progress {
     /// Starts showing.
-    pub fn start(registry: ConnectorRegistry, name: &str) -> Self {
+    pub(super) fn start(registry: ConnectorRegistry, name: &str) -> Self {
         let mut task = JoinSet::new();
         if std::io::stderr().is_terminal() {
             let name = name.to_owned();
             task.spawn(async move {
                 loop {
                     tokio::time::sleep(EVERY).await;
-                    let Some(progress) = registry.get(&name).and_then(|status| status.progress) else { continue };
+                    let Some(progress) = registry.get(&name).and_then(|status| status.progress)
+                    else {
+                        continue;
+                    };
                     let per_second = progress.records * 1000 / progress.elapsed_ms.max(1);
                     eprint!(
                         "\r\x1b[K{name}: {} pages, {} records, {per_second} records/s",

@@ -16,7 +16,6 @@ use crate::cli::RunArgs;
 use crate::config::{self, LoadOptions};
 use crate::document::Problem;
 use crate::os_signal::{OsSignal, OsSignals};
-use crate::poller::Shared;
 use crate::registry::{ConnectorRegistry, ReloadProblem};
 use crate::server::{IfTaken, Ops, Server};
 use crate::store::{Store, StoreError};
@@ -30,7 +29,11 @@ const STORE_PATIENCE: Duration = Duration::from_secs(10);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs connectors until a signal stops the process.
-pub async fn run(context: &Context, args: &RunArgs, mut signals: OsSignals) -> Result<ExitCode> {
+pub(super) async fn run(
+    context: &Context,
+    args: &RunArgs,
+    mut signals: OsSignals,
+) -> Result<ExitCode> {
     // Nothing is bound or connected yet, so a bad file is a clean exit.
     let configuration = context.load(&args.name)?;
     let metrics = Metrics::install()?;
@@ -54,7 +57,10 @@ pub async fn run(context: &Context, args: &RunArgs, mut signals: OsSignals) -> R
     let mut background = JoinSet::new();
     let address = server.as_ref().map(|server| server.address().to_string());
     if let Some(server) = server {
-        let ops = Ops { registry: registry.clone(), metrics };
+        let ops = Ops {
+            registry: registry.clone(),
+            metrics,
+        };
         background.spawn(server.serve(ops, listening.clone()));
     }
     announce(&supervisor, &configuration, &*store, address.as_deref());
@@ -110,7 +116,10 @@ async fn open_patiently(context: &Context) -> Result<Arc<dyn Store>> {
                 if tokio::time::Instant::now() >= deadline {
                     return Err(error);
                 }
-                tracing::warn!(error = format!("{error:#}"), "cannot reach the store yet; trying again");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "cannot reach the store yet; trying again"
+                );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             done => return done,
@@ -120,7 +129,12 @@ async fn open_patiently(context: &Context) -> Result<Arc<dyn Store>> {
 
 async fn refuse_to_wait(store: &dyn Store, configuration: &Configuration) -> Result<()> {
     let leases = store.leases().await?;
-    for config in configuration.loaded.connectors.iter().filter(|config| config.enabled) {
+    for config in configuration
+        .loaded
+        .connectors
+        .iter()
+        .filter(|config| config.enabled)
+    {
         if let Some(lease) = leases.iter().find(|lease| lease.connector == *config.name) {
             return Err(LeaseHeld {
                 connector: lease.connector.clone(),
@@ -184,7 +198,10 @@ fn reload(
                 error = problems.join("; "),
                 "configuration not reloaded: nothing changes until its problems are mended"
             );
-            registry.set_reload_problem(Some(ReloadProblem { at: Timestamp::now(), problems }));
+            registry.set_reload_problem(Some(ReloadProblem {
+                at: Timestamp::now(),
+                problems,
+            }));
             None
         }
     }
@@ -194,7 +211,10 @@ fn reload(
 /// disabled one.
 fn load_again(context: &Context, names: &[String]) -> Result<Configuration, Vec<Problem>> {
     let catalog = context.catalog()?;
-    let options = LoadOptions { allow_unknown_names: true, ..context.load_options(names, &catalog) };
+    let options = LoadOptions {
+        allow_unknown_names: true,
+        ..context.load_options(names, &catalog)
+    };
     let loaded = config::load(&options)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -206,14 +226,29 @@ fn load_again(context: &Context, names: &[String]) -> Result<Configuration, Vec<
 fn report(registry: &ConnectorRegistry) {
     for status in registry.all() {
         let state = serde_json::to_string(&status).unwrap_or_default();
-        tracing::info!(connector.id = status.name, phase = status.phase.as_str(), health = status.health.as_str(), state, "state of connector {}", status.name);
+        tracing::info!(
+            connector.id = status.name,
+            phase = status.phase.as_str(),
+            health = status.health.as_str(),
+            state,
+            "state of connector {}",
+            status.name
+        );
     }
 }
 
 /// Files whose change means a reload.
 fn watched(context: &Context, configuration: &Configuration) -> Vec<PathBuf> {
-    let file = context.global.config.clone().unwrap_or_else(|| PathBuf::from(config::DEFAULT_FILE));
-    let manifests = configuration.loaded.connectors.iter().filter_map(|config| config.manifest.clone());
+    let file = context
+        .global
+        .config
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(config::DEFAULT_FILE));
+    let manifests = configuration
+        .loaded
+        .connectors
+        .iter()
+        .filter_map(|config| config.manifest.clone());
     std::iter::once(file).chain(manifests).collect()
 }
 
@@ -228,7 +263,11 @@ struct Watcher {
 impl Watcher {
     fn new(enabled: bool, files: Vec<PathBuf>) -> Self {
         let seen = Some(digest(&files));
-        Self { enabled, files, seen }
+        Self {
+            enabled,
+            files,
+            seen,
+        }
     }
 
     async fn changed(&mut self) {
@@ -247,7 +286,11 @@ impl Watcher {
 }
 
 fn digest(files: &[PathBuf]) -> u64 {
-    let contents = files.iter().map(|file| std::fs::read(Path::new(file)).unwrap_or_default());
-    let all: Vec<u8> = contents.flat_map(|bytes| [bytes, vec![0]].concat()).collect();
+    let contents = files
+        .iter()
+        .map(|file| std::fs::read(Path::new(file)).unwrap_or_default());
+    let all: Vec<u8> = contents
+        .flat_map(|bytes| [bytes, vec![0]].concat())
+        .collect();
     xxhash_rust::xxh3::xxh3_64(&all)
 }

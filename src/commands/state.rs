@@ -16,8 +16,8 @@ use crate::cli::StateCommand;
 use crate::pipeline::session::split_field;
 use crate::signal::{Origin, Version, Via};
 use crate::store::{
-    Acquired, Commit, Committed, KnownVersion, Lease, Output, Owner, STATE_SCHEMA, State, Store, VersionEntry,
-    version_field,
+    Acquired, Commit, Committed, KnownVersion, Lease, Output, Owner, STATE_SCHEMA, State, Store,
+    VersionEntry, version_field,
 };
 
 /// Lease taken while state is changed.
@@ -60,27 +60,50 @@ enum ItemVersion {
 }
 
 /// Shows or changes state.
-pub async fn state(context: &Context, command: StateCommand) -> Result<()> {
+pub(super) async fn state(context: &Context, command: StateCommand) -> Result<()> {
     let store = context.open_store().await?;
     match command {
-        StateCommand::Show { name } | StateCommand::Export { name } => output::json(&read(&*store, &name).await?),
-        StateCommand::Reset { name, stream, confirm } => {
-            let what = stream.as_deref().map_or("everything".to_owned(), |stream| format!("stream {stream}"));
-            output::confirm(&format!("{name} will forget {what} and publish all of it again"), confirm)?;
+        StateCommand::Show { name } | StateCommand::Export { name } => {
+            output::json(&read(&*store, &name).await?)
+        }
+        StateCommand::Reset {
+            name,
+            stream,
+            confirm,
+        } => {
+            let what = stream
+                .as_deref()
+                .map_or("everything".to_owned(), |stream| format!("stream {stream}"));
+            output::confirm(
+                &format!("{name} will forget {what} and publish all of it again"),
+                confirm,
+            )?;
             let (lease, _) = acquire(&*store, &name).await?;
             let result = store.reset_state(&lease, stream.as_deref()).await;
             store.release(&lease).await?;
             applied(&result?)?;
             output::line(&format!("reset {what} of {name}")).map(drop)
         }
-        StateCommand::Set { name, stream, cursor, confirm } => {
+        StateCommand::Set {
+            name,
+            stream,
+            cursor,
+            confirm,
+        } => {
             let cursor: Value = serde_json::from_str(&cursor).context("--cursor is no JSON")?;
-            output::confirm(&format!("the cursor of {name}'s stream {stream} will be replaced"), confirm)?;
+            output::confirm(
+                &format!("the cursor of {name}'s stream {stream} will be replaced"),
+                confirm,
+            )?;
             let field = (format!("cursor:{stream}"), Some(cursor.to_string()));
             change(&*store, &name, vec![field], Vec::new()).await?;
             output::line(&format!("set the cursor of {name}'s stream {stream}")).map(drop)
         }
-        StateCommand::Import { name, file, confirm } => {
+        StateCommand::Import {
+            name,
+            file,
+            confirm,
+        } => {
             let document = parse(&file)?;
             output::confirm(&format!("the state of {name} will be replaced"), confirm)?;
             import(&*store, &name, document).await?;
@@ -110,7 +133,10 @@ async fn read(store: &dyn Store, name: &str) -> Result<Document> {
     store
         .scan_versions(name, &mut |field, known| {
             if let Some((stream, key)) = split_field(field) {
-                versions.entry(stream.to_owned()).or_default().insert(key.to_owned(), shown(known));
+                versions
+                    .entry(stream.to_owned())
+                    .or_default()
+                    .insert(key.to_owned(), shown(known));
             }
         })
         .await?;
@@ -121,7 +147,11 @@ fn shown(known: KnownVersion) -> ItemVersion {
     let version = known.version.to_string();
     match (known.instant, known.day) {
         (None, None) => ItemVersion::Hash(version),
-        (instant, day) => ItemVersion::Full { version, instant, day },
+        (instant, day) => ItemVersion::Full {
+            version,
+            instant,
+            day,
+        },
     }
 }
 
@@ -130,7 +160,9 @@ fn parse(file: &Path) -> Result<Document> {
     let reader: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
-        Box::new(std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?)
+        Box::new(
+            std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?,
+        )
     };
     reader
         .take(MAX_IMPORT_BYTES)
@@ -139,7 +171,11 @@ fn parse(file: &Path) -> Result<Document> {
     let document: Document = serde_json::from_str(&text)
         .with_context(|| format!("{} is not what `state export` writes", file.display()))?;
     if document.schema != STATE_SCHEMA {
-        bail!("{} has schema {}; this release reads {STATE_SCHEMA}", file.display(), document.schema);
+        bail!(
+            "{} has schema {}; this release reads {STATE_SCHEMA}",
+            file.display(),
+            document.schema
+        );
     }
     Ok(document)
 }
@@ -149,13 +185,26 @@ async fn import(store: &dyn Store, name: &str, document: Document) -> Result<()>
     for (stream, items) in document.item_versions {
         for (key, item) in items {
             let known = known(item).with_context(|| format!("version of {stream} {key}"))?;
-            versions.push(VersionEntry { field: version_field(&stream, &key), known });
+            versions.push(VersionEntry {
+                field: version_field(&stream, &key),
+                known,
+            });
         }
     }
-    let cursors = document.cursors.into_iter().map(|(stream, value)| (format!("cursor:{stream}"), value));
-    let etags = document.etags.into_iter().map(|(request, value)| (format!("etag:{request}"), value));
+    let cursors = document
+        .cursors
+        .into_iter()
+        .map(|(stream, value)| (format!("cursor:{stream}"), value));
+    let etags = document
+        .etags
+        .into_iter()
+        .map(|(request, value)| (format!("etag:{request}"), value));
     let fields = cursors.chain(etags).map(|(field, value)| {
-        let text = if let Value::String(text) = value { text } else { value.to_string() };
+        let text = if let Value::String(text) = value {
+            text
+        } else {
+            value.to_string()
+        };
         (field, Some(text))
     });
     let fields = fields.collect();
@@ -169,13 +218,21 @@ async fn import(store: &dyn Store, name: &str, document: Document) -> Result<()>
 fn known(item: ItemVersion) -> Result<KnownVersion> {
     let (hex, instant, day) = match item {
         ItemVersion::Hash(hex) => (hex, None, None),
-        ItemVersion::Full { version, instant, day } => (version, instant, day),
+        ItemVersion::Full {
+            version,
+            instant,
+            day,
+        } => (version, instant, day),
     };
     let number = u128::from_str_radix(&hex, 16).context("not 32 hexadecimal digits")?;
     if hex.len() != 32 {
         bail!("not 32 hexadecimal digits");
     }
-    Ok(KnownVersion { version: Version(number.to_be_bytes()), instant, day })
+    Ok(KnownVersion {
+        version: Version(number.to_be_bytes()),
+        instant,
+        day,
+    })
 }
 
 /// Writes state fields and versions under the connector's lease; the fields come last, so that an
@@ -187,15 +244,19 @@ async fn change(
     versions: Vec<VersionEntry>,
 ) -> Result<()> {
     let (lease, state) = acquire(store, name).await?;
-    let mut sequence = state.sequence;
-    let mut chunks: Vec<_> = versions.chunks(VERSIONS_PER_COMMIT).map(|chunk| (Vec::new(), chunk.to_vec())).collect();
+    let mut chunks: Vec<_> = versions
+        .chunks(VERSIONS_PER_COMMIT)
+        .map(|chunk| (Vec::new(), chunk.to_vec()))
+        .collect();
     chunks.push((fields, Vec::new()));
     let mut result = Ok(());
-    for (state, versions) in chunks {
-        sequence += 1;
+    for (sequence, (state, versions)) in (state.sequence + 1..).zip(chunks) {
         let commit = Commit {
             sequence,
-            output: Output { stream: "raw-input-signals".into(), max_len: 0 },
+            output: Output {
+                stream: "raw-input-signals".into(),
+                max_len: 0,
+            },
             origin: Origin {
                 connector: name.into(),
                 stream: "".into(),
@@ -209,7 +270,11 @@ async fn change(
             state,
             dead_letters: Vec::new(),
         };
-        result = store.commit(&lease, &commit).await.map_err(Into::into).and_then(|answer| applied(&answer));
+        result = store
+            .commit(&lease, &commit)
+            .await
+            .map_err(Into::into)
+            .and_then(|answer| applied(&answer));
         if result.is_err() {
             break;
         }
@@ -221,9 +286,12 @@ async fn change(
 async fn acquire(store: &dyn Store, name: &str) -> Result<(Lease, State)> {
     match store.acquire(name, &Owner::new("state"), None, TTL).await? {
         Acquired::Held(lease, state) => Ok((lease, state)),
-        Acquired::Busy { holder, remaining } => {
-            Err(LeaseHeld { connector: name.to_owned(), holder, remaining_ms: remaining.as_millis() }.into())
+        Acquired::Busy { holder, remaining } => Err(LeaseHeld {
+            connector: name.to_owned(),
+            holder,
+            remaining_ms: remaining.as_millis(),
         }
+        .into()),
     }
 }
 

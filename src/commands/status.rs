@@ -14,18 +14,27 @@ use crate::registry::{ConnectorStatus, Health, Phase, health};
 use crate::store::{LeaseInfo, Store};
 
 /// Prints every enabled connector; 0 healthy, 1 degraded, 2 unhealthy.
-pub async fn status(context: &Context, format: Option<OutputFormat>) -> Result<ExitCode> {
-    let configuration = context.load_unresolved()?;
+pub(super) async fn status(context: &Context, format: Option<OutputFormat>) -> Result<ExitCode> {
+    let configuration = context.load_structure()?;
     let store = context.open_store().await?;
     let leases = store.leases().await?;
     let mut worst = Health::Healthy;
     let (mut rows, mut document) = (Vec::new(), Vec::new());
-    for config in configuration.loaded.connectors.iter().filter(|config| config.enabled) {
+    for config in configuration
+        .loaded
+        .connectors
+        .iter()
+        .filter(|config| config.enabled)
+    {
         let lease = leases.iter().find(|lease| lease.connector == *config.name);
         let (status, health, reasons) = assess(&*store, &config.name, &config.kind, lease).await?;
         worst = worst.max(health);
-        let last = status.last_poll_time.map_or("never".to_owned(), |at| format!("{at:.0}"));
-        let lag = status.last_success_time.map(|at| Timestamp::now().duration_since(at).as_secs());
+        let last = status
+            .last_poll_time
+            .map_or("never".to_owned(), |at| format!("{at:.0}"));
+        let lag = status
+            .last_success_time
+            .map(|at| Timestamp::now().duration_since(at).as_secs());
         rows.push(vec![
             status.name.clone(),
             health.as_str().to_owned(),
@@ -46,7 +55,19 @@ pub async fn status(context: &Context, format: Option<OutputFormat>) -> Result<E
             "lagSeconds": lag,
         }));
     }
-    output::listing(format, &["connector", "health", "lease holder", "last poll", "lag", "why"], &rows, &document)?;
+    output::listing(
+        format,
+        &[
+            "connector",
+            "health",
+            "lease holder",
+            "last poll",
+            "lag",
+            "why",
+        ],
+        &rows,
+        &document,
+    )?;
     Ok(ExitCode::from(match worst {
         Health::Healthy => 0,
         Health::Degraded => 1,
@@ -65,7 +86,10 @@ async fn assess(
     let mut status = ConnectorStatus::new(name, kind);
     status.last_poll_time = instant(&kept, "lastPollTime");
     status.last_success_time = instant(&kept, "lastSuccessTime");
-    status.last_error = kept.get("lastError").filter(|text| !text.is_empty()).cloned();
+    status.last_error = kept
+        .get("lastError")
+        .filter(|text| !text.is_empty())
+        .cloned();
     status.consecutive_failures = number(&kept, "consecutiveFailures");
     status.poll_interval_ms = number(&kept, "pollIntervalMs");
     status.phase = match kept.get("phase").map(String::as_str) {
@@ -94,5 +118,7 @@ fn instant(kept: &BTreeMap<String, String>, field: &str) -> Option<Timestamp> {
 }
 
 fn number<N: std::str::FromStr + Default>(kept: &BTreeMap<String, String>, field: &str) -> N {
-    kept.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
+    kept.get(field)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }

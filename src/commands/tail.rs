@@ -17,9 +17,13 @@ const AT_ONCE: usize = 100;
 const WAIT: Duration = Duration::from_secs(2);
 
 /// Prints one CloudEvent a line until it is stopped or has printed enough.
-pub async fn tail(context: &Context, args: &TailArgs, mut signals: OsSignals) -> Result<()> {
+pub(super) async fn tail(context: &Context, args: &TailArgs, mut signals: OsSignals) -> Result<()> {
     let store = context.open_store().await?;
-    let mut after = if args.from_start { None } else { store.last_entry(&args.stream).await? };
+    let mut after = if args.from_start {
+        None
+    } else {
+        store.last_entry(&args.stream).await?
+    };
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
         let count = usize::try_from(left).unwrap_or(AT_ONCE).min(AT_ONCE);

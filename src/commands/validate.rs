@@ -7,11 +7,14 @@ use super::exit::Problems;
 use super::output;
 
 /// Loads everything a run would load, environment included, and builds every source.
-pub fn validate(context: &Context, names: &[String]) -> Result<()> {
+pub(super) fn validate(context: &Context, names: &[String]) -> Result<()> {
     let configuration = context.load(names)?;
     let wishes = configuration.wishes().map_err(Problems)?;
-    let problems: Vec<_> =
-        wishes.iter().filter_map(|wish| context.build(wish).err()).flatten().collect();
+    let problems: Vec<_> = wishes
+        .iter()
+        .filter_map(|wish| context.build(wish).err())
+        .flatten()
+        .collect();
     if !problems.is_empty() {
         return Err(Problems(problems).into());
     }

@@ -55,6 +55,9 @@ pub struct LoadOptions {
     /// Treat the disabled connectors among [`names`](Self::names) as if they were to run, so that
     /// `check`, `preview` and `poll` can try one before it is enabled.
     pub include_disabled: bool,
+    /// Look up nothing but names and `enabled`: for commands that ask how connectors stand and
+    /// have none of their secrets.
+    pub structure_only: bool,
     /// A name that is not in the file is no problem: set on a reload, which may have removed it.
     pub allow_unknown_names: bool,
 }
@@ -307,7 +310,8 @@ fn candidates<'a>(
             None => default_enabled,
         };
         let forced = options.include_disabled && !options.names.is_empty();
-        let reach = match (is_selected, is_enabled || forced) {
+        let runs = (is_enabled || forced) && !options.structure_only;
+        let reach = match (is_selected, runs) {
             (false, _) => Reach::Name,
             (true, false) => Reach::Enabled,
             (true, true) => Reach::All,

@@ -12,7 +12,7 @@ use super::versions::{KeyHash, key_hash};
 use super::{CycleError, Pipeline, Session};
 
 /// How often a stream is looked through for versions that aged out.
-const SWEEP_EVERY: Duration = Duration::from_secs(6 * 3600);
+const SWEEP_EVERY: Duration = Duration::from_hours(6);
 
 impl Pipeline {
     /// Keys and fields to forget; `None` when it is not time to look.

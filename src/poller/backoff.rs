@@ -24,7 +24,7 @@ impl Backoff {
     }
 
     /// The next delay, jitter included.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_delay(&mut self) -> Duration {
         let delay = doubled(self.first, self.most, self.attempt);
         self.attempt = self.attempt.saturating_add(1);
         with_jitter(delay)

@@ -28,7 +28,7 @@ pub use decide::is_failure;
 pub use once::{PollOnceError, poll_once};
 
 /// Interval of a connector for which neither configuration nor manifest names one.
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What a poller is to run; replaced as a whole by a reload.
 #[derive(Clone)]
@@ -118,7 +118,7 @@ impl UniversalPollingConnector {
                     Duration::from_secs(1)
                 }
                 tenure::Ended::Reload => Duration::ZERO,
-                tenure::Ended::StoreFailed => backoff.next(),
+                tenure::Ended::StoreFailed => backoff.next_delay(),
             };
             self.set_waiting(Phase::Starting, pause);
             self.sleep(pause).await;

@@ -91,7 +91,7 @@ async fn cycle(
         clock: shared.clock,
         registry: shared.registry.clone(),
         metrics: ConnectorMetrics::new(&wanted.config.name, wanted.source.provider()),
-            limit: None,
+        limit: None,
     };
     let mut reporter = Reporter::new(shared, wanted.config.name.clone()).await;
     reporter.begin(wanted);
@@ -107,12 +107,9 @@ async fn cycle(
             }
         }
     };
+    let failures = u32::from(super::decide::is_failure(&report));
     reporter
-        .end(
-            wanted,
-            &report,
-            u32::from(super::decide::is_failure(&report)),
-        )
+        .end(wanted, &report, failures, Phase::Waiting)
         .await;
     Ok(report)
 }

@@ -168,7 +168,9 @@ impl Reporter {
         let (summary, failed) = (&report.summary, decide::is_failure(report));
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.total_polls += 1;
-        self.latency_total_ms = self.latency_total_ms.saturating_add(count(summary.duration_ms));
+        self.latency_total_ms = self
+            .latency_total_ms
+            .saturating_add(count(summary.duration_ms));
         let now = Timestamp::now();
         let add = [
             ("totalPolls", 1),
@@ -183,13 +185,19 @@ impl Reporter {
             .iter()
             .map(|(stream, error)| (stream.to_string(), error.to_string()))
             .collect();
-        let error: Vec<_> = failing.iter().map(|(stream, why)| format!("stream {stream}: {why}")).collect();
+        let error: Vec<_> = failing
+            .iter()
+            .map(|(stream, why)| format!("stream {stream}: {why}"))
+            .collect();
         // Plain data: it always serialises.
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
         let mut set = vec![
             ("connectorName", self.name.to_string()),
             ("lastPollTime", now.to_string()),
-            ("averageLatencyMs", (self.latency_total_ms / self.total_polls.max(1)).to_string()),
+            (
+                "averageLatencyMs",
+                (self.latency_total_ms / self.total_polls.max(1)).to_string(),
+            ),
             ("lastSummary", json(serde_json::to_string(summary))),
             ("lastError", error.join("; ")),
             ("failingStreams", json(serde_json::to_string(&failing))),
@@ -200,7 +208,12 @@ impl Reporter {
         if !failed && !report.stopped {
             set.push(("lastSuccessTime", now.to_string()));
         }
-        if let Err(error) = self.shared.store.record_metrics(&self.name, &add, &set).await {
+        if let Err(error) = self
+            .shared
+            .store
+            .record_metrics(&self.name, &add, &set)
+            .await
+        {
             tracing::debug!(connector.id = &*self.name, error = %chain(&error), "cannot record the poll's metrics");
         }
     }

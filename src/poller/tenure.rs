@@ -143,7 +143,7 @@ impl UniversalPollingConnector {
                 }
                 Err(error) => {
                     self.store_failed("cannot ask for the lease", &error);
-                    let pause = backoff.next();
+                    let pause = backoff.next_delay();
                     self.set_waiting(Phase::Starting, pause);
                     self.sleep(pause).await;
                 }
@@ -197,12 +197,17 @@ impl UniversalPollingConnector {
             let due = started + wanted.interval();
             let until = match next {
                 Next::PollOnSchedule => due,
-                Next::PollAfter(wait) | Next::Throttled(wait) | Next::Park(wait) => due.max(self.after(wait)),
+                Next::PollAfter(wait) | Next::Throttled(wait) | Next::Park(wait) => {
+                    due.max(self.after(wait))
+                }
                 Next::Reacquire => return Ended::Reload,
                 Next::Lost => return Ended::Lost,
                 Next::StoreFailed => return Ended::StoreFailed,
             };
-            match self.wait(&wanted, started, next.phase(), until, &mut keeper).await {
+            match self
+                .wait(&wanted, started, next.phase(), until, &mut keeper)
+                .await
+            {
                 None | Some(Interruption::Changed) => {}
                 Some(Interruption::Stop) => return Ended::Stopped,
                 Some(Interruption::Hold(hold)) => return ended_by(hold),

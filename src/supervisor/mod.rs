@@ -230,7 +230,7 @@ async fn run_until_stopped(
             )
         };
         let reason = panic_text(&*panic).to_owned();
-        let pause = backoff.next();
+        let pause = backoff.next_delay();
         ConnectorMetrics::new(&name, &provider).restarted();
         tracing::error!(
             connector.id = &*name,
