@@ -35,6 +35,10 @@ run *ARGS:
 validate:
     cargo run --locked -- validate
 
+# pages and schemas that are made from the code
+docs:
+    UPDATE_GENERATED=1 cargo test --locked --test it generated
+
 # JSON Schema of connectors.json, for editors
 schema:
     cargo run --locked --quiet -- schema

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and exports nothing"
 )]
 
+mod documented_configurations;
 mod http_client;
 mod ops_http;
 mod redis_store;
