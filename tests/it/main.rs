@@ -9,6 +9,7 @@
 mod documented_configurations;
 mod http_client;
 mod ops_http;
+mod pipeline;
 mod redis_store;
 mod sqlite_crash;
 mod sqlite_store;

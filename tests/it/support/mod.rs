@@ -4,3 +4,4 @@ pub mod proxy;
 pub mod redis;
 
 pub mod raw_http;
+pub mod scripted;
