@@ -13,7 +13,7 @@ use redis::Connection;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::proxy::{Cut, Proxy};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, free_port};
 
 const NAME: &str = "jira-prod";
 const OUTPUT: &str = "raw-input-signals";
@@ -620,6 +620,73 @@ async fn credentials_are_never_shown() {
     assert!(!shown.contains("right-secret"), "{shown}");
 }
 
+/// Where the certificates of these tests are.
+const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
+
+fn tls_server() -> (RedisServer, String) {
+    let port = free_port();
+    let server = RedisServer::start_with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &format!("{CERTIFICATES}/server.pem"),
+        "--tls-key-file",
+        &format!("{CERTIFICATES}/server.key"),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    (server, format!("rediss://127.0.0.1:{port}"))
+}
+
+#[tokio::test]
+async fn a_certificate_nobody_vouches_for_is_refused() {
+    let (_server, url) = tls_server();
+    let error = try_open(&url, &StoreOptions::default()).await.unwrap_err();
+    let cause = format!("{error:?}");
+    assert!(cause.contains("UnknownIssuer"), "{cause}");
+    let insecure = format!("{url}/#insecure");
+    let error = try_open(&insecure, &StoreOptions::default())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+}
+
+#[test]
+fn an_authority_named_in_the_environment_is_trusted() {
+    // The environment of this process cannot be changed while tests run beside each other.
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "redis_store::over_tls_everything_works",
+            "--ignored",
+        ])
+        .env("SSL_CERT_FILE", format!("{CERTIFICATES}/authority.pem"))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && shown.contains("1 passed"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "run by an_authority_named_in_the_environment_is_trusted"]
+async fn over_tls_everything_works() {
+    let (_server, url) = tls_server();
+    let store = open(&url).await;
+    let (lease, _) = acquire(&*store).await;
+    assert_eq!(store.renew(&lease, 0).await.unwrap(), Renewed::Held);
+    let keys: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for sequence in 1..=3 {
+        let answer = store.commit(&lease, &commit(sequence, &keys)).await;
+        assert_eq!(answer.unwrap(), HELD);
+    }
+    assert_eq!(subjects(&*store).await.len(), 900);
+    store.release(&lease).await.unwrap();
+}
+
 /// `(field, version)` of everything that is kept.
 async fn kept(store: &dyn Store) -> std::collections::BTreeMap<Vec<u8>, KnownVersion> {
     let mut kept = std::collections::BTreeMap::new();
@@ -664,7 +731,8 @@ async fn a_large_set_of_versions_moves_to_buckets_without_losing_any() {
     }
     let in_one_hash: usize = ask(&mut redis, &format!("HLEN {base}"));
     assert!((1..MANY - 1000).contains(&in_one_hash), "{in_one_hash}");
-    let moved: String = ask(&mut redis, &format!("OBJECT ENCODING {base}:0"));
+    let buckets: Vec<String> = ask(&mut redis, &format!("KEYS {base}:*"));
+    let moved: String = ask(&mut redis, &format!("OBJECT ENCODING {}", buckets[0]));
     assert_eq!(moved, "listpack");
 
     let fields = ["0", "19", "new-19", "100", "119", "120", "200000", "none"]

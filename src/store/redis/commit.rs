@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, RedisError, RedisResult, Value};
+use redis::{RedisError, RedisResult, Value};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::connection::silent;
@@ -17,8 +17,11 @@ use crate::store::{Commit, Committed, DEAD_LETTERS_KEPT, Lease, StoreError};
 /// Arguments before those of the first signal; `commit.lua` counts them too.
 const HEADER: usize = 18;
 
-/// Bytes of a signal's arguments besides its data, roughly.
-const SIGNAL_OVERHEAD: usize = 320;
+/// Bytes of a signal's arguments besides data, subject and names: id, type, version, time.
+const SIGNAL_OVERHEAD: usize = 192;
+
+/// Bytes of an encoded version with instant and day.
+const LONGEST_VERSION: usize = 26;
 
 /// Bounds of the wait for one answer, after which the same bytes go out on a new connection. It is
 /// half a TTL between them, so that a connection that went dead does not cost the lease; repeating
@@ -58,7 +61,7 @@ impl RedisStore {
         lease: &Lease,
         commit: &Commit,
     ) -> Result<Committed, StoreError> {
-        let command = encode(&self.keys, lease, commit);
+        let request = encode(&self.keys, lease, commit);
         let deadline = Instant::now() + patience(lease.ttl);
         let attempt = (lease.ttl / 2).clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT);
         // Whether a copy of the bytes may still be executed: sticks, because a later refusal says
@@ -67,7 +70,7 @@ impl RedisStore {
         let mut pause = FIRST_PAUSE;
         loop {
             let until = deadline.min(Instant::now() + attempt);
-            let error = match self.try_commit(&command, until).await {
+            let error = match self.try_commit(&request, until).await {
                 Ok(answer) => match self.checked(read_answer(answer))? {
                     // An earlier copy may yet find room, so the caller must not build another
                     // commit of this sequence.
@@ -105,42 +108,33 @@ impl RedisStore {
     }
 
     /// Sends the bytes once; a server that does not know the script learns it and gets them again.
-    async fn try_commit(&self, command: &Cmd, until: Instant) -> Result<Value, Missed> {
-        let (number, mut connection) = timeout_at(until, self.commits.connection())
+    async fn try_commit(&self, request: &[u8], until: Instant) -> Result<Value, Missed> {
+        let mut taken = in_time(until, self.commits.take())
             .await
-            .unwrap_or_else(|_| Err(silent()))
             .map_err(Missed::NotSent)?;
-        let mut answer = query(command, &mut connection, until).await;
+        let mut answer = in_time(until, taken.wire.call(request)).await;
         if let Err(error) = &answer
             && classify(error) == Failure::NoScript
         {
-            // Raised before anything ran. The load is not part of the commit: failing, it leaves
-            // no doubt.
-            answer = match query(&scripts::COMMIT.load(), &mut connection, until).await {
-                Ok(_) => query(command, &mut connection, until).await,
-                Err(error) => {
-                    self.commits.discard(number).await;
-                    return Err(Missed::NotSent(error));
-                }
-            };
+            // Raised before anything ran. The load is not part of the commit: when it fails there
+            // is no doubt.
+            let load = scripts::COMMIT.load().get_packed_command();
+            in_time(until, taken.wire.call(&load))
+                .await
+                .map_err(Missed::NotSent)?;
+            answer = in_time(until, taken.wire.call(request)).await;
         }
-        match answer {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                // After a failover the same name may lead to another server.
-                self.commits.discard(number).await;
-                Err(Missed::Sent(error))
-            }
+        // Otherwise a new connection is made: after a failover the same name may lead to another
+        // server.
+        if answer.is_ok() {
+            self.commits.put_back(taken);
         }
+        answer.map_err(Missed::Sent)
     }
 }
 
-async fn query(
-    command: &Cmd,
-    connection: &mut redis::aio::MultiplexedConnection,
-    until: Instant,
-) -> RedisResult<Value> {
-    timeout_at(until, command.query_async(connection))
+async fn in_time<T>(until: Instant, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    timeout_at(until, work)
         .await
         .unwrap_or_else(|_| Err(silent()))
 }
@@ -173,7 +167,7 @@ fn read_answer(answer: Value) -> RedisResult<Committed> {
 }
 
 /// The call of `commit.lua`, whose header says what stands where.
-fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Cmd {
+fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Vec<u8> {
     let connector = &*lease.connector;
     let keys = [
         keys.lease(connector),
@@ -182,93 +176,108 @@ fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Cmd {
         keys.output(&commit.output.stream),
         keys.dead_letters(connector),
     ];
-    let (set, unset): (Vec<_>, Vec<_>) =
-        commit.state.iter().partition(|(_, value)| value.is_some());
     let template = Template::of(lease, commit);
-
-    let args = HEADER
-        + template.args.len()
-        + (commit.signals.len() + 1) * VARYING.len()
-        + commit.versions.len() * 2
-        + commit.gone.len()
-        + commit.state.len() * 2
-        + commit.dead_letters.len() * 4;
-    let bytes = 1024
-        + (commit.signals.iter())
-            .map(|signal| signal.data.len() + 2 * signal.subject.len() + SIGNAL_OVERHEAD)
-            .sum::<usize>()
-        + (commit.versions.iter())
-            .map(|entry| entry.field.len() + 26)
-            .sum::<usize>()
-        + commit.gone.iter().map(Vec::len).sum::<usize>()
-        + (commit.state.iter())
-            .map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len))
-            .sum::<usize>()
-        + (commit.dead_letters.iter())
-            .map(|letter| letter.data.len() + letter.reason.len() + 64)
-            .sum::<usize>();
-
+    let (args, bytes) = size(commit, &template);
     let keys = keys.each_ref().map(String::as_str);
-    let mut command = scripts::COMMIT.call_sized(&keys, args, bytes);
-    command
-        .arg(lease.epoch)
-        .arg(lease.owner.as_str())
-        .arg(commit.sequence)
-        .arg(commit.sequence.saturating_sub(1))
-        .arg(millis(lease.ttl))
-        .arg(commit.output.max_len)
-        .arg(commit.signals.len())
-        .arg(template.args.len())
-        .arg(template.gaps.len())
-        .arg(commit.versions.len() * 2)
-        .arg(commit.gone.len())
-        .arg(set.len() * 2)
-        .arg(unset.len())
-        .arg(commit.dead_letters.len())
-        .arg(DEAD_LETTERS_KEPT)
-        .arg(BUCKETS_FROM)
-        .arg(BUCKETS)
-        .arg(MOVED_AT_ONCE);
+    let mut request = scripts::COMMIT.request(&keys, args, bytes);
+    let unset = (commit.state.iter())
+        .filter(|(_, value)| value.is_none())
+        .count();
+    request.number(lease.epoch);
+    request.arg(lease.owner.as_str());
+    for number in [
+        commit.sequence,
+        commit.sequence.saturating_sub(1),
+        millis(lease.ttl),
+        commit.output.max_len,
+        commit.signals.len() as u64,
+        template.args.len() as u64,
+        template.gaps.len() as u64,
+        commit.versions.len() as u64 * 2,
+        commit.gone.len() as u64,
+        (commit.state.len() - unset) as u64 * 2,
+        unset as u64,
+        commit.dead_letters.len() as u64,
+        DEAD_LETTERS_KEPT as u64,
+        BUCKETS_FROM,
+        BUCKETS,
+        MOVED_AT_ONCE,
+    ] {
+        request.number(number);
+    }
 
-    if !commit.signals.is_empty() {
-        for arg in &template.args {
-            command.arg(arg);
-        }
-        command.arg(&template.gaps);
-        let mut writer = EntryWriter::new(lease, commit);
-        for signal in &commit.signals {
-            let mut position = 0;
-            writer.each_field(signal, |_, value| {
-                if template.varies[position] {
-                    command.arg(value);
-                }
-                position += 1;
-            });
-        }
+    for arg in &template.args {
+        request.arg(arg);
+    }
+    for gap in &template.gaps {
+        request.number(*gap);
+    }
+    let mut writer = EntryWriter::new(lease, commit);
+    for signal in &commit.signals {
+        let mut varies = template.varies.iter();
+        writer.each_field(signal, |_, value| {
+            if varies.next() == Some(&true) {
+                request.arg(value);
+            }
+        });
     }
     for entry in &commit.versions {
-        command.arg(&entry.field).arg(entry.known.encode());
+        request.arg(&entry.field);
+        request.arg(entry.known.encode());
     }
     for field in &commit.gone {
-        command.arg(field);
+        request.arg(field);
     }
-    for (name, value) in set {
-        command.arg(name).arg(value);
+    for (name, value) in &commit.state {
+        if let Some(value) = value {
+            request.arg(name);
+            request.arg(value);
+        }
     }
-    for (name, _) in unset {
-        command.arg(name);
+    for (name, _) in commit.state.iter().filter(|(_, value)| value.is_none()) {
+        request.arg(name);
     }
     if !commit.dead_letters.is_empty() {
         let now = jiff::Timestamp::now().to_string();
         for letter in &commit.dead_letters {
-            command
-                .arg(&now)
-                .arg(&letter.stream)
-                .arg(&letter.reason)
-                .arg(&*letter.data);
+            request.arg(&now);
+            request.arg(&letter.stream);
+            request.arg(&letter.reason);
+            request.arg(&letter.data);
         }
     }
-    command
+    request.into_bytes()
+}
+
+/// How many arguments follow the keys, exactly, and their bytes, so that the buffer never grows
+/// while a quarter of a megabyte is written into it.
+fn size(commit: &Commit, template: &Template) -> (usize, usize) {
+    let set: usize = (commit.state.iter())
+        .map(|(_, value)| if value.is_some() { 2 } else { 1 })
+        .sum();
+    let args = HEADER
+        + template.args.len()
+        + template.gaps.len()
+        + commit.signals.len() * template.gaps.len()
+        + commit.versions.len() * 2
+        + commit.gone.len()
+        + set
+        + commit.dead_letters.len() * 4;
+    let name = commit.origin.connector.len() + commit.origin.stream.len();
+    let signals: usize = (commit.signals.iter())
+        .map(|signal| signal.data.len() + 2 * signal.subject.len() + name + SIGNAL_OVERHEAD)
+        .sum();
+    let versions: usize = (commit.versions.iter())
+        .map(|entry| entry.field.len() + LONGEST_VERSION)
+        .sum();
+    let state: usize = (commit.state.iter())
+        .map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len))
+        .sum();
+    let letters: usize = (commit.dead_letters.iter())
+        .map(|letter| letter.data.len() + letter.reason.len() + letter.stream.len() + 40)
+        .sum();
+    let gone: usize = commit.gone.iter().map(Vec::len).sum();
+    (args, 2048 + signals + versions + gone + state + letters)
 }
 
 /// The arguments that all entries of a commit share, with gaps for what differs.
@@ -277,7 +286,7 @@ struct Template {
     /// Names and values in order; empty where a gap is.
     args: Vec<Vec<u8>>,
     /// Positions of the gaps in `args`, counted from 1 as Lua does.
-    gaps: Vec<usize>,
+    gaps: Vec<u64>,
     /// Whether the field at this position differs from signal to signal.
     varies: Vec<bool>,
 }
@@ -296,7 +305,7 @@ impl Template {
                 .args
                 .push(if varies { Vec::new() } else { value.to_vec() });
             if varies {
-                template.gaps.push(template.args.len());
+                template.gaps.push(template.args.len() as u64);
             }
             template.varies.push(varies);
         });

@@ -1,23 +1,26 @@
 //! Connections: which there are, how they are made, and when they are replaced.
 //!
-//! Commits and renewals have connections of their own, so that a large commit does not delay a
-//! renewal and a slow listing of versions delays neither. A connection that broke is replaced at
+//! Commits ([`wire`](super::wire)) and renewals have connections of their own, so that a large
+//! commit does not delay a renewal and a slow listing of versions delays neither. A connection that broke is replaced at
 //! the next call; the library's own reconnecting is not used, because it hides when it happens.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError,
+    RedisResult, Value,
 };
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::failure::{Failure, classify};
 use super::scripts::Script;
+use crate::client::install_crypto_provider;
 use crate::store::StoreError;
 
 /// Bound on making a connection, name resolution and greeting included.
@@ -31,6 +34,7 @@ pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Endpoint {
     client: Client,
     address: Arc<str>,
+    tls: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -55,10 +59,39 @@ impl Endpoint {
                 error.category()
             ))
         })?;
+        if url.scheme() == "rediss" {
+            // Without one the first handshake panics; `main` has installed it, tests may not have.
+            install_crypto_provider();
+        }
         Ok(Self {
             client,
             address: address.into(),
+            tls: Arc::default(),
         })
+    }
+
+    /// Host, port, credentials.
+    pub(super) fn settings(&self) -> &ConnectionInfo {
+        self.client.get_connection_info()
+    }
+
+    /// TLS with the machine's certificates, or those that `SSL_CERT_FILE` names: what the library
+    /// uses for its own connections.
+    pub(super) fn tls(&self) -> Arc<ClientConfig> {
+        let roots = || {
+            let mut roots = RootCertStore::empty();
+            let (_, ignored) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if ignored > 0 {
+                tracing::debug!(ignored, "certificates that cannot be read");
+            }
+            roots
+        };
+        let config = self.tls.get_or_init(|| {
+            let config = ClientConfig::builder().with_root_certificates(roots());
+            Arc::new(config.with_no_client_auth())
+        });
+        Arc::clone(config)
     }
 
     /// Without credentials.

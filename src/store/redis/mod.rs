@@ -15,6 +15,7 @@ mod reply;
 mod scripts;
 mod streams;
 mod versions;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +28,7 @@ use redis::{Cmd, FromRedisValue, RedisResult};
 
 use self::connection::{Endpoint, Link, RESPONSE_TIMEOUT};
 use self::keys::Keys;
+use self::wire::Wires;
 use super::{
     Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, Owner, Renewed,
     State, Store, StoreAddress, StoreError, StoreOptions, StreamEntry, StreamLevel,
@@ -37,7 +39,7 @@ pub(super) struct RedisStore {
     endpoint: Endpoint,
     keys: Keys,
     /// For commits alone: nothing slow stands before them.
-    commits: Link,
+    commits: Wires,
     /// For renewals alone: a large commit must not make a lease end.
     renewals: Link,
     /// For everything else that does not block.
@@ -59,7 +61,7 @@ impl RedisStore {
         let endpoint = Endpoint::new(url, address)?;
         let store = Self {
             keys: Keys::new(&options.key_prefix),
-            commits: Link::new(endpoint.clone()),
+            commits: Wires::new(endpoint.clone()),
             renewals: Link::new(endpoint.clone()),
             shared: Link::new(endpoint.clone()),
             reader: Mutex::new(None),

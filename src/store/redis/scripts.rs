@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
+use super::wire::Request;
+
 /// One script and its hash.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -72,20 +74,27 @@ impl Script {
         }
     }
 
-    /// The call by hash, with room for `args` arguments of `bytes` bytes besides the keys.
-    pub(super) fn call_sized(&self, keys: &[&str], args: usize, bytes: usize) -> Cmd {
-        let key_bytes: usize = keys.iter().map(|key| key.len()).sum();
-        let mut command = Cmd::with_capacity(3 + keys.len() + args, 64 + key_bytes + bytes);
-        command.arg("EVALSHA").arg(&self.hash).arg(keys.len());
+    /// The call by hash; arguments are added by the caller.
+    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.hash).arg(keys.len());
         for key in keys {
             command.arg(*key);
         }
         command
     }
 
-    /// The call by hash; arguments are added by the caller.
-    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
-        self.call_sized(keys, 8, 256)
+    /// The call by hash, encoded: exactly `args` arguments of about `bytes` bytes follow.
+    pub(super) fn request(&self, keys: &[&str], args: usize, bytes: usize) -> Request {
+        let key_bytes: usize = keys.iter().map(|key| key.len()).sum();
+        let mut request = Request::new(3 + keys.len() + args, 64 + key_bytes + bytes);
+        request.arg("EVALSHA");
+        request.arg(&self.hash);
+        request.number(keys.len() as u64);
+        for key in keys {
+            request.arg(key);
+        }
+        request
     }
 
     /// Makes the server know the script.
