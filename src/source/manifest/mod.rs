@@ -2,6 +2,7 @@
 
 mod auth;
 pub mod catalog;
+pub mod cursor;
 pub mod datetime;
 pub mod decode;
 pub mod dpath;
@@ -18,6 +19,7 @@ mod requester;
 pub mod resolve;
 pub mod select;
 mod support;
+pub mod slice;
 pub mod template;
 pub mod transform;
 mod tree;

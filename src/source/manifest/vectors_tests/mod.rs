@@ -4,8 +4,9 @@
 
 mod records;
 mod resolution;
+mod slicing;
 
-use super::template::SliceView;
+use super::slice::StreamSlice;
 use crate::json::{self, Map, Value};
 
 /// What became of one case.
@@ -59,33 +60,16 @@ fn verdict(item: &Value, ours: Result<Value, String>) -> Verdict {
     }
 }
 
-/// The parts of a slice, as templates see them.
-struct Slice {
-    partition: Map,
-    cursor: Map,
-    extra_fields: Map,
-}
-
 /// The slice that a JSON object of its parts stands for.
-fn slice_of(value: &Value) -> Slice {
+fn slice_of(value: &Value) -> StreamSlice {
     let part = |key| match value.get(key) {
         Some(Value::Object(map)) => map.clone(),
         _ => Map::new(),
     };
-    Slice {
+    StreamSlice {
         partition: part("partition"),
         cursor: part("cursor_slice"),
         extra_fields: part("extra_fields"),
-    }
-}
-
-impl Slice {
-    fn view(&self) -> SliceView<'_> {
-        SliceView {
-            partition: &self.partition,
-            cursor: &self.cursor,
-            extra_fields: &self.extra_fields,
-        }
     }
 }
 

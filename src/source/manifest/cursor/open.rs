@@ -1,0 +1,163 @@
+//! A cursor whose every template is evaluated: dates in and out of text, and what is wanted.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::datetime::{DateTime, Span};
+use super::clamp::Target;
+use super::{CursorError, DateError, Progress, Windows};
+use crate::json::{self, Pointer, Value};
+
+/// A cursor, ready to cut windows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct OpenCursor {
+    pub(super) parts: Arc<Parts>,
+    pub(super) end: DateTime,
+    field: Pointer,
+}
+
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) cursor_field: String,
+    /// Keys of a window's start and end in its slice.
+    pub(super) fields: [String; 2],
+    pub(super) datetime_format: String,
+    pub(super) input_formats: Vec<String>,
+    pub(super) start: DateTime,
+    pub(super) end: Option<DateTime>,
+    pub(super) now: Timestamp,
+    pub(super) step: Option<Span>,
+    pub(super) granularity: Option<Span>,
+    pub(super) lookback: Option<Span>,
+    pub(super) clamp: Option<Target>,
+    pub(super) is_compare_strictly: bool,
+    pub(super) is_global: bool,
+}
+
+impl OpenCursor {
+    pub(super) fn new(parts: Parts) -> Result<Self, CursorError> {
+        let mut end = parts
+            .end
+            .unwrap_or_else(|| DateTime::from_timestamp(parts.now));
+        if let Some(clamp) = parts.clamp {
+            let unit = parts.granularity.unwrap_or(clamp.unit());
+            end = clamp
+                .down(end)
+                .and_then(|end| end.minus(unit))
+                .map_err(|cause| CursorError::Date {
+                    field: "end_datetime",
+                    cause,
+                })?;
+        }
+        Ok(Self {
+            end,
+            field: Pointer::of([parts.cursor_field.clone()]),
+            parts: Arc::new(parts),
+        })
+    }
+
+    /// The record field whose value is the cursor.
+    pub fn cursor_field(&self) -> &str {
+        &self.parts.cursor_field
+    }
+
+    /// The keys of a window's start and end in [`StreamSlice::cursor`](super::super::slice::StreamSlice::cursor).
+    pub fn slice_fields(&self) -> [&str; 2] {
+        let [start, end] = &self.parts.fields;
+        [start, end]
+    }
+
+    /// How far the stream has been read, by its stored state.
+    pub fn progress(&self, state: Option<&Value>) -> Result<Progress, CursorError> {
+        Progress::load(self, state)
+    }
+
+    /// The windows still to read, oldest first.
+    pub fn windows(&self, progress: &Progress) -> Windows {
+        Windows::new(self.clone(), progress)
+    }
+
+    /// The cursor value of a record; `None` when it has none that can be read. Such a record is
+    /// published and moves nothing.
+    pub fn value_of(&self, record: &[u8]) -> Option<DateTime> {
+        let bytes = json::get(record, &self.field)?;
+        match bytes.first()? {
+            b'"' => self.parse(&json::text_of(bytes)).ok(),
+            b'-' | b'0'..=b'9' => self.parse_number(std::str::from_utf8(bytes).ok()?),
+            _ => None,
+        }
+    }
+
+    /// Whether the time of a record is within what this read is for. One without a readable time
+    /// is.
+    ///
+    /// Ends a data feed's paging at its last record, and filters where the client does.
+    pub fn is_wanted(&self, progress: &Progress, record: &[u8]) -> bool {
+        let Some(value) = self.value_of(record) else {
+            return true;
+        };
+        let lowest = self.lowest_wanted(progress).epoch_micros();
+        (lowest..=self.end.epoch_micros()).contains(&value.epoch_micros())
+    }
+
+    /// What the look-back reads again is wanted, but nothing before the configured start, unless
+    /// the state itself is before it.
+    fn lowest_wanted(&self, progress: &Progress) -> DateTime {
+        let reached = progress.reached();
+        let Some(lookback) = self.parts.lookback else {
+            return reached;
+        };
+        match reached.minus(lookback) {
+            Ok(lower) => later(lower, earlier(reached, self.parts.start)),
+            Err(_) => reached,
+        }
+    }
+
+    pub(super) fn parse(&self, text: &str) -> Result<DateTime, DateError> {
+        let formats = self.parts.input_formats.iter();
+        let mut last = None;
+        for format in formats.chain([&self.parts.datetime_format]) {
+            match DateTime::parse(text, format) {
+                Ok(date) => return Ok(date),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or(DateError {
+            what: "no date format".to_owned(),
+        }))
+    }
+
+    /// A JSON number: epoch formats take its whole part, others its digits.
+    fn parse_number(&self, text: &str) -> Option<DateTime> {
+        let whole = text.split_once('.').map(|(whole, _)| whole);
+        let cut = whole.filter(|_| !text.contains(['e', 'E']));
+        self.parse(text)
+            .ok()
+            .or_else(|| cut.and_then(|whole| self.parse(whole).ok()))
+    }
+
+    pub(super) fn format(&self, date: DateTime) -> Result<String, CursorError> {
+        date.format(&self.parts.datetime_format)
+            .map_err(|cause| CursorError::Date {
+                field: "datetime_format",
+                cause,
+            })
+    }
+}
+
+pub(super) fn later(a: DateTime, b: DateTime) -> DateTime {
+    if b.epoch_micros() > a.epoch_micros() {
+        b
+    } else {
+        a
+    }
+}
+
+pub(super) fn earlier(a: DateTime, b: DateTime) -> DateTime {
+    if b.epoch_micros() < a.epoch_micros() {
+        b
+    } else {
+        a
+    }
+}
