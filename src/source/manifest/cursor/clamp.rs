@@ -88,7 +88,7 @@ impl Target {
     ///
     /// Of a week or month it is the day that counts: any time of the boundary's own day is on it.
     pub(super) fn up(self, at: DateTime) -> Result<DateTime, DateError> {
-        let midnight = midnight(at)?;
+        let midnight = midnight(at);
         match self {
             Self::Day if midnight.civil == at.civil => Ok(at),
             Self::Day => midnight.shifted(DAY_MICROS),
@@ -103,7 +103,7 @@ impl Target {
 
     /// The last boundary at or before `at`.
     pub(super) fn down(self, at: DateTime) -> Result<DateTime, DateError> {
-        let midnight = midnight(at)?;
+        let midnight = midnight(at);
         match self {
             Self::Day => Ok(midnight),
             Self::Week { weekday } => match days_until(at, weekday) {
@@ -131,11 +131,11 @@ fn days_until(at: DateTime, weekday: i64) -> i64 {
     (weekday - today).rem_euclid(7)
 }
 
-fn midnight(at: DateTime) -> Result<DateTime, DateError> {
-    Ok(DateTime {
+fn midnight(at: DateTime) -> DateTime {
+    DateTime {
         civil: at.civil.date().to_datetime(jiff::civil::Time::midnight()),
         offset: at.offset,
-    })
+    }
 }
 
 fn first_of_month(midnight: DateTime) -> Result<DateTime, DateError> {

@@ -37,6 +37,10 @@ pub const MAX_PARTITIONS: usize = 1_000_000;
 
 /// The cursor of a stream, as its manifest describes it.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the manifest"
+)]
 pub struct DatetimeBasedCursor {
     cursor_field: Template,
     datetime_format: String,

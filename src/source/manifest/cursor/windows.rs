@@ -191,12 +191,11 @@ impl Iterator for Windows {
             return Some(Err(CursorError::TooManyWindows));
         }
         loop {
-            let found = match self.rest.take() {
-                Some(gap) => self.step(gap),
-                None => {
-                    let gap = self.gaps.pop_front()?;
-                    self.enter(gap)
-                }
+            let found = if let Some(gap) = self.rest.take() {
+                self.step(gap)
+            } else {
+                let gap = self.gaps.pop_front()?;
+                self.enter(gap)
             };
             match found {
                 Ok(None) => {}
