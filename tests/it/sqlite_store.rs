@@ -365,3 +365,25 @@ async fn ids_are_not_used_again_after_the_oldest_made_room() {
     }
     assert_eq!(last, "9-0");
 }
+
+#[tokio::test]
+async fn a_lowered_limit_is_reached_without_one_long_transaction() {
+    let (_home, path) = home();
+    let store = open(&path).await;
+    let lease = hold(&*store, "w1").await;
+    let many = vec!["k"; 11_000];
+    store.commit(&lease, &commit(1, &many)).await.unwrap();
+    let mut lengths = Vec::new();
+    for sequence in 2..=4 {
+        let mut commit = commit(sequence, &["k"]);
+        commit.output.max_len = 10;
+        store.commit(&lease, &commit).await.unwrap();
+        lengths.push(store.trim(OUTPUT).await.unwrap().length);
+    }
+    assert!(
+        lengths.is_sorted_by(|before, after| before > after),
+        "{lengths:?}"
+    );
+    assert_eq!(lengths.last(), Some(&10));
+    assert_eq!(subjects(&*store).await.len(), 10);
+}

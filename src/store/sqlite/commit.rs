@@ -17,7 +17,11 @@ const ATTEMPTS: u32 = 3;
 /// Wait between them: a disk or a lock may need a moment.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// `connector` and `stream` are the names with the key prefix, under which rows are kept.
+/// Entries that one commit drops at most. More than any commit appends, so that a limit is kept;
+/// few enough that a limit which was lowered by a million does not hold the write lock past a TTL.
+const MOST_DROPPED: i64 = 5_000;
+
+/// `connector` and `output` are the names with the key prefix, under which rows are kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names<'a> {
     pub(super) connector: &'a str,
@@ -172,7 +176,8 @@ async fn append_signals(
 
     let limit = commit.output.max_len.cast_signed();
     if limit > 0 && length > limit {
-        drop_oldest(connection, output, length - limit).await?;
+        let surplus = (length - limit).min(MOST_DROPPED);
+        drop_oldest(connection, output, surplus).await?;
     }
     Ok(())
 }

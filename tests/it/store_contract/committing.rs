@@ -170,10 +170,10 @@ pub async fn a_commit_without_lease_key_applies_and_says_so(scene: Scene) {
 }
 
 pub async fn a_commit_extends_the_lease(scene: Scene) {
-    let ttl = Duration::from_millis(600);
+    let ttl = Duration::from_millis(1_500);
     let (lease, _) = scene.hold_for("a", "w1", ttl).await;
-    for sequence in 1..=3 {
-        sleep(ttl / 2).await;
+    for sequence in 1..=4 {
+        sleep(ttl / 3).await;
         scene.apply(&lease, &empty("a", sequence)).await;
     }
 }
