@@ -172,12 +172,22 @@ pub struct ConnectorMetrics {
 
 impl ConnectorMetrics {
     /// For the connector `name`, whose signals' `type` starts with `provider`.
+    ///
+    /// Series that alerts watch begin at zero here: a counter that first appears with its first
+    /// event hides that event from `increase()`.
     pub fn new(name: &str, provider: &str) -> Self {
-        Self {
+        let metrics = Self {
             connector: SharedString::from_shared(name.into()),
             provider: SharedString::from_shared(provider.into()),
             throttled_ms: Arc::default(),
+        };
+        for name in [LEASE_LOSSES, OUTPUT_STREAM_FULL, CONNECTOR_RESTARTS] {
+            counter!(name, "connector" => metrics.connector.clone()).increment(0);
         }
+        for outcome in ["success", "partial", "failure"] {
+            metrics.count_outcome(POLLS, outcome, 0);
+        }
+        metrics
     }
 
     /// A poll ended.
@@ -187,7 +197,7 @@ impl ConnectorMetrics {
             PollOutcome::Partial => "partial",
             PollOutcome::Failure => "failure",
         };
-        counter!(POLLS, "connector" => self.connector.clone(), "outcome" => outcome).increment(1);
+        self.count_outcome(POLLS, outcome, 1);
         histogram!(POLL_DURATION, "connector" => self.connector.clone()).record(took);
     }
 
@@ -195,9 +205,8 @@ impl ConnectorMetrics {
     pub fn page_read(&self, stream: &str, records: u64, not_modified: bool) {
         self.count(PAGES, stream, 1);
         self.count(RECORDS_FETCHED, stream, records);
-        if not_modified {
-            self.count(NOT_MODIFIED, stream, 1);
-        }
+        self.count(NOT_MODIFIED, stream, u64::from(not_modified));
+        self.failed(stream, 0);
     }
 
     /// Records were found unchanged.
@@ -241,7 +250,7 @@ impl ConnectorMetrics {
             CommitOutcome::InDoubt => "in_doubt",
             CommitOutcome::Error => "error",
         };
-        counter!(COMMITS, "connector" => self.connector.clone(), "outcome" => text).increment(1);
+        self.count_outcome(COMMITS, text, 1);
         histogram!(COMMIT_DURATION, "connector" => self.connector.clone()).record(took);
         if outcome == CommitOutcome::Full {
             counter!(OUTPUT_STREAM_FULL, "connector" => self.connector.clone()).increment(1);
@@ -264,6 +273,10 @@ impl ConnectorMetrics {
             "provider" => self.provider.clone(),
             "status" => status)
         .increment(1);
+    }
+
+    fn count_outcome(&self, name: &'static str, outcome: &'static str, by: u64) {
+        counter!(name, "connector" => self.connector.clone(), "outcome" => outcome).increment(by);
     }
 
     fn count(&self, name: &'static str, stream: &str, by: u64) {
@@ -343,6 +356,9 @@ impl Metrics {
         match metrics::set_global_recorder(recorder) {
             Ok(()) => {
                 describe();
+                for outcome in ["applied", "refused"] {
+                    counter!(CONFIG_RELOADS, "outcome" => outcome).increment(0);
+                }
                 Ok(Self(INSTALLED.get_or_init(|| handle).clone()))
             }
             // Somebody else was first; if that was another thread in here, its handle counts.
@@ -527,6 +543,7 @@ mod tests {
             "connector_worker_throttled_seconds_total{connector=\"recorded-here\",provider=\"jira\"} 2",
             "connector_worker_output_stream_full_total{connector=\"recorded-here\"} 1",
             "connector_worker_config_reload_failed 0",
+            "connector_worker_connector_restarts_total{connector=\"recorded-here\"} 0",
         ] {
             assert!(text.contains(line), "{line}\nis missing from\n{text}");
         }
