@@ -176,12 +176,8 @@ impl Supervisor {
             let key = name.clone();
             let gone = self.tasks.spawn(async move {
                 let _ = task.await;
-                if registry
-                    .get(&name)
-                    .is_some_and(|status| status.phase == Phase::Stopped)
-                {
-                    registry.remove(&name);
-                }
+                // A successor comes onto the board only after this.
+                registry.remove(&name);
             });
             self.stopping.insert(key, gone);
         }

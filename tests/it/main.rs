@@ -14,4 +14,5 @@ mod redis_store;
 mod sqlite_crash;
 mod sqlite_store;
 mod store_contract;
+mod supervisor;
 mod support;

@@ -11,7 +11,7 @@ mod expr;
 pub mod extract;
 pub mod fields;
 pub mod filter;
-mod metadata;
+pub mod metadata;
 pub mod normalize;
 mod options;
 mod paginate;
