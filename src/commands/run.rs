@@ -36,7 +36,6 @@ pub(super) async fn run(
 ) -> Result<ExitCode> {
     // Nothing is bound or connected yet, so a bad file is a clean exit.
     let configuration = context.load(&args.name)?;
-    let metrics = Metrics::install()?;
     let store = tokio::select! {
         store = open_patiently(context) => store?,
         () = signals.shutdown() => return Ok(ExitCode::SUCCESS),
@@ -47,6 +46,8 @@ pub(super) async fn run(
         refuse_to_wait(&*store, &configuration).await?;
     }
     let server = Server::bind(args.http_addr.unwrap_or_default(), IfTaken::RunWithout).await?;
+    // Without a listener nobody would read the samples, and they would pile up.
+    let metrics = server.as_ref().map(|_| Metrics::install()).transpose()?;
     let builder = context.clone();
     let mut supervisor = Supervisor::new(shared, Arc::new(move |wish| builder.build(wish)));
     let wishes = configuration.wishes().map_err(Problems)?;
@@ -56,7 +57,7 @@ pub(super) async fn run(
     let listening = CancellationToken::new();
     let mut background = JoinSet::new();
     let address = server.as_ref().map(|server| server.address().to_string());
-    if let Some(server) = server {
+    if let (Some(server), Some(metrics)) = (server, metrics) {
         let ops = Ops {
             registry: registry.clone(),
             metrics,
