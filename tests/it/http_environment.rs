@@ -69,7 +69,11 @@ fn fetch_in_this_environment() {
 
 #[tokio::test]
 async fn a_proxy_is_used_except_where_it_shall_not_be() {
-    let proxy = RawServer::start(|_, _| answer("200 OK", "", "through the proxy")).await;
+    let proxy = RawServer::start(|_, head| match head {
+        head if head.starts_with("CONNECT") => answer("403 Forbidden", "", ""),
+        _ => answer("200 OK", "", "through the proxy"),
+    })
+    .await;
     let direct = RawServer::start(|_, _| answer("200 OK", "", "straight")).await;
     let url = proxy.url.as_str().trim_end_matches('/').to_owned();
 
