@@ -15,6 +15,7 @@ pub mod metadata;
 pub mod normalize;
 mod options;
 mod paginate;
+pub mod partition;
 mod requester;
 pub mod resolve;
 pub mod select;
