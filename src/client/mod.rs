@@ -10,7 +10,6 @@ mod exchange;
 mod failure;
 mod header;
 mod judge;
-mod rate;
 mod redirect;
 mod retry;
 mod send;

@@ -200,6 +200,14 @@ impl Manifest {
         })
     }
 
+    /// The component of a stream.
+    pub(super) fn stream(&self, name: &str) -> Option<&Node> {
+        let streams = self.document.get("streams").map_or(&[][..], Node::items);
+        streams
+            .iter()
+            .find(|node| node.get("name").and_then(Node::as_str) == Some(name))
+    }
+
     fn of(file: &str, document: Node, name: &str) -> Result<Self, Vec<Problem>> {
         if type_of(&document) != Some("DeclarativeSource") {
             return Err(vec![problem(

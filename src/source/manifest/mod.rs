@@ -2,6 +2,8 @@
 
 mod auth;
 pub mod catalog;
+mod check;
+mod configuration;
 pub mod cursor;
 pub mod datetime;
 pub mod decode;
@@ -14,15 +16,214 @@ pub mod filter;
 pub mod metadata;
 pub mod normalize;
 mod options;
+mod pace;
 mod paginate;
-pub mod partition;
 mod requester;
 pub mod resolve;
+mod retriever;
 pub mod select;
 pub mod slice;
+mod stream;
 mod support;
 pub mod template;
 pub mod transform;
 mod tree;
 #[cfg(test)]
 mod vectors_tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+
+use self::catalog::{Manifest, describe};
+use self::errors::Secrets;
+use self::pace::Pace;
+use self::retriever::{ParentCache, Retriever, Run};
+use self::stream::{Builder, Parts};
+use self::template::Context;
+use super::{CheckReport, Event, Events, Outcome, ReadState, Source, Stopped, StreamSpec};
+use crate::client::{Client, FetchError};
+use crate::clock::Clock;
+use crate::connector::{ChangeDetection, ConnectorConfig};
+use crate::json::{Map, Value};
+
+/// How faithful to the format's reference the engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Honest outcomes, guards, texts that keep their spelling.
+    Worker,
+    /// Exactly what the reference sends and says.
+    Reference,
+}
+
+/// The streams of one connector, read as its manifest describes.
+pub struct ManifestSource {
+    manifest: Arc<Manifest>,
+    client: Client,
+    clock: Clock,
+    /// `providerConfig`, as templates see it.
+    config: Value,
+    secrets: Secrets,
+    pace: Pace,
+    detection: ChangeDetection,
+    specs: Vec<StreamSpec>,
+    streams: Vec<Option<Built>>,
+    no_parameters: Map,
+}
+
+/// A stream that can be read.
+struct Built {
+    parts: Parts,
+    /// Identifies what it reads.
+    shape: String,
+}
+
+impl ManifestSource {
+    /// Builds the streams for one connector; opens no connection. A stream that cannot be built
+    /// is unavailable and says why; the others work.
+    pub fn build(
+        manifest: Arc<Manifest>,
+        connector: &ConnectorConfig,
+        client: Client,
+        clock: Clock,
+        mode: Mode,
+    ) -> Self {
+        let config = connector.provider.to_value();
+        let no_parameters = Map::new();
+        let context = Context::new(clock)
+            .with("config", &config)
+            .with("parameters", &no_parameters);
+        let builder = Builder {
+            context,
+            config: &config,
+            verbatim: mode == Mode::Worker,
+        };
+        let mut specs = Vec::new();
+        let mut streams = Vec::new();
+        for (name, unavailable) in &manifest.streams {
+            let signal = manifest.metadata.signals.get(name);
+            let Some(node) = manifest.stream(name) else {
+                continue;
+            };
+            let parts = match unavailable {
+                Some(reason) => Err(reason.clone()),
+                None => builder
+                    .parts(node, signal)
+                    .map_err(|problem| describe(&problem)),
+            };
+            let reason = parts
+                .as_ref()
+                .err()
+                .map(|why| format!("{}: {why}", manifest.file));
+            specs.push(stream::spec(name, node, signal, reason));
+            let version = manifest.version.as_deref();
+            streams.push(parts.ok().map(|parts| Built {
+                parts,
+                shape: configuration::shape_hash(
+                    &config,
+                    &manifest.spec,
+                    &node.to_value(),
+                    version,
+                ),
+            }));
+        }
+        let secrets = Secrets::new(configuration::secrets(&config, &manifest.spec));
+        Self {
+            client,
+            clock,
+            secrets,
+            pace: Pace::new(manifest.metadata.requests_per_second),
+            detection: connector.change_detection.clone(),
+            specs,
+            streams,
+            no_parameters,
+            config,
+            manifest,
+        }
+    }
+
+    fn run<'r>(&'r self, stream: &'r str) -> Run<'r> {
+        Run {
+            stream,
+            client: &self.client,
+            config: &self.config,
+            clock: self.clock,
+            secrets: &self.secrets,
+            pace: &self.pace,
+            no_parameters: &self.no_parameters,
+        }
+    }
+
+    /// Indices of the streams to read, in the order in which they are asked for. Streams that
+    /// cannot be read are left out unless they are named.
+    fn wanted(&self, names: &[Arc<str>]) -> Vec<usize> {
+        let index_of = |name: &Arc<str>| self.specs.iter().position(|spec| spec.name == *name);
+        if names.is_empty() {
+            (0..self.specs.len())
+                .filter(|index| self.streams[*index].is_some())
+                .collect()
+        } else {
+            names.iter().filter_map(index_of).collect()
+        }
+    }
+}
+
+impl std::fmt::Debug for ManifestSource {
+    /// No value of the configuration.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ManifestSource")
+            .field("manifest", &self.manifest.kind)
+            .field("streams", &self.specs)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Source for ManifestSource {
+    fn streams(&self) -> &[StreamSpec] {
+        &self.specs
+    }
+
+    fn provider(&self) -> &str {
+        &self.manifest.id
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        self.manifest.poll_interval
+    }
+
+    async fn read(&self, state: &ReadState, events: &Events) -> Result<(), Stopped> {
+        let parents = ParentCache::default();
+        for index in self.wanted(&state.streams) {
+            let spec = &self.specs[index];
+            let Some(built) = &self.streams[index] else {
+                let why = spec.unavailable.clone().unwrap_or_default();
+                let error = FetchError::Misconfigured(format!("stream {}: {why}", spec.name));
+                let end = Event::End {
+                    stream: index,
+                    outcome: Outcome::Incomplete(error),
+                    state: Vec::new(),
+                };
+                events.send(end).await?;
+                continue;
+            };
+            let retriever = Retriever {
+                run: self.run(&spec.name),
+                parts: &built.parts,
+                index,
+                shape: &built.shape,
+                detection: &self.detection,
+                lists_everything: spec.lists_everything,
+                parents: &parents,
+            };
+            retriever.read(state, events).boxed().await?;
+        }
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<CheckReport, FetchError> {
+        check::check(self).await
+    }
+}

@@ -176,6 +176,23 @@ impl Requester {
         })
     }
 
+    /// A request for another path of the same provider, without what the stream's own asks for.
+    pub(super) fn plain(
+        &self,
+        path: &str,
+        extra: RequestOptions,
+        context: &Context<'_>,
+    ) -> Result<Request, FetchError> {
+        let bare = Self {
+            path: None,
+            query: Vec::new(),
+            body: Body::None,
+            method: Method::GET,
+            ..self.clone()
+        };
+        bare.request(Some(path), extra, context)
+    }
+
     fn own_options(&self, context: &Context<'_>) -> Result<RequestOptions, FetchError> {
         let mut options = RequestOptions::default();
         for (key, value) in &self.query {
@@ -346,7 +363,7 @@ fn add_query(url: &mut Url, options: &RequestOptions, is_page: bool) -> Result<(
 fn encode(pairs: &[(String, String)]) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
-    let mut quote = |text: &str, out: &mut String| {
+    let quote = |text: &str, out: &mut String| {
         for byte in text.bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => {

@@ -1,15 +1,16 @@
 //! The part of a body that templates look at, as a tree: a page of records need not become one.
 
-use crate::json::{Map, Pointer, SyntaxError, Value, get, parse, validate};
+use crate::json::{Map, Pointer, SyntaxError, Value, get, parse};
 
 /// A tree of what stands at `paths`, and of nothing else. Absent paths stay absent, and what
 /// stands where an object was expected is kept whole, so that templates fail or not exactly as
 /// on the full tree. An array is empty at the top: templates that index it have no constant path.
+///
+/// The document must be valid.
 pub(super) fn pruned(body: &[u8], paths: &[Vec<String>]) -> Result<Value, SyntaxError> {
     if paths.iter().any(Vec::is_empty) {
         return parse(body);
     }
-    validate(body)?;
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => {}
         Some(b'[') => return Ok(Value::Array(Vec::new())),
@@ -20,6 +21,19 @@ pub(super) fn pruned(body: &[u8], paths: &[Vec<String>]) -> Result<Value, Syntax
         graft(body, path, &mut tree)?;
     }
     Ok(tree.into())
+}
+
+/// As [`pruned`], of what paginators see: of a list its first element, an empty object if there
+/// is none.
+pub(super) fn pruned_first(body: &[u8], paths: &[Vec<String>]) -> Result<Value, SyntaxError> {
+    let starts_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    if !starts_list {
+        return pruned(body, paths);
+    }
+    match get(body, &Pointer::of(["0"])) {
+        Some(first) => pruned(first, paths),
+        None => Ok(Map::new().into()),
+    }
 }
 
 fn graft(object: &[u8], path: &[String], into: &mut Map) -> Result<(), SyntaxError> {
@@ -70,6 +84,8 @@ mod tests {
             assert_eq!(pruned_text(body, paths), expected);
         }
         assert_eq!(pruned_text("[1,2]", &[&["message"]]), "[]");
-        assert!(pruned(b"{\"a\":", &[vec!["a".to_owned()]]).is_err());
+        let first = pruned_first(br#"[{"a":1,"b":2},{"a":3}]"#, &[vec!["a".to_owned()]]);
+        assert_eq!(first.unwrap().to_string(), r#"{"a":1}"#);
+        assert_eq!(pruned_first(b" []", &[]).unwrap().to_string(), "{}");
     }
 }

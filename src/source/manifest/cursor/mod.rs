@@ -22,6 +22,8 @@ pub use partitioned::PartitionedCursor;
 pub use progress::{Observed, Progress};
 pub use windows::{Window, Windows};
 
+use std::time::Duration;
+
 use super::datetime::{DateError, Span};
 use super::fields::{self, problem};
 use super::template::{Context, EvalError, Template};
@@ -163,6 +165,16 @@ impl DatetimeBasedCursor {
     /// Evaluates everything for one configuration. `context` offers `config`; its clock is *now*,
     /// where the manifest names no end.
     pub fn open(&self, context: &Context<'_>) -> Result<OpenCursor, CursorError> {
+        self.open_looking_back(context, None)
+    }
+
+    /// As [`open`](Self::open), looking back as far as `lookback` instead of what the manifest
+    /// says.
+    pub fn open_looking_back(
+        &self,
+        context: &Context<'_>,
+        lookback: Option<Duration>,
+    ) -> Result<OpenCursor, CursorError> {
         let context = &context.clone().with("parameters", &self.parameters);
         let text = |template: &Template, field| {
             template
@@ -198,7 +210,14 @@ impl DatetimeBasedCursor {
             now: context.clock().now(),
             step: span(&self.step, "step")?,
             granularity: self.granularity.filter(|span| *span != Span::default()),
-            lookback: span(&self.lookback, "lookback_window")?,
+            lookback: match lookback {
+                Some(lookback) => Some(Span {
+                    micros: i64::try_from(lookback.as_micros()).unwrap_or(i64::MAX),
+                    ..Span::default()
+                })
+                .filter(|span| *span != Span::default()),
+                None => span(&self.lookback, "lookback_window")?,
+            },
             clamp: clamp.transpose()?,
             is_compare_strictly: self.is_compare_strictly,
             is_global: self.global_substream_cursor,

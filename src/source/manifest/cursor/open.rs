@@ -57,6 +57,13 @@ impl OpenCursor {
         })
     }
 
+    /// The same cursor, whose value stands at `field` of a record.
+    #[must_use]
+    pub fn reading(mut self, field: Pointer) -> Self {
+        self.field = field;
+        self
+    }
+
     /// The record field whose value is the cursor.
     pub fn cursor_field(&self) -> &str {
         &self.parts.cursor_field

@@ -129,6 +129,15 @@ impl PartitionedCursor {
         Ok(Some(windows))
     }
 
+    /// The cursor of a partition, and how far the partition has been read.
+    pub fn progress(&self, partition: &Map) -> Result<(OpenCursor, Progress), CursorError> {
+        let progress = match self.partitions.get(&key_of(partition)) {
+            Some(progress) if !self.is_global => progress.clone(),
+            _ => self.fresh()?,
+        };
+        Ok((self.cursor.clone(), progress))
+    }
+
     /// Whether a record of `partition` is within what this read is for; see
     /// [`OpenCursor::is_wanted`].
     pub fn is_wanted(&self, partition: &Map, record: &[u8]) -> bool {

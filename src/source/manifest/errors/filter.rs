@@ -6,7 +6,7 @@ use super::message::matched_text;
 use super::{Action, FailureType, Resolution, default_for, header_map};
 use crate::client::Response;
 use crate::document::{Kind, Node, Problem};
-use crate::json::{Map, Value, parse};
+use crate::json::{Map, Value, parse, validate};
 use crate::source::manifest::expr::{Expr, unsupported};
 use crate::source::manifest::fields::{list, optional, problem, text, type_of};
 use crate::source::manifest::template::{Binding, Context, EvalError};
@@ -136,8 +136,9 @@ impl Filter {
         let response = match predicate.template().paths("response") {
             // A listing of megabytes need not become a tree to see whether it has a message.
             Some(paths) if body.tree.get().is_none() => {
-                pruned =
-                    tree::pruned(&body.response.body, &paths).unwrap_or_else(|_| Map::new().into());
+                pruned = validate(&body.response.body)
+                    .and_then(|()| tree::pruned(&body.response.body, &paths))
+                    .unwrap_or_else(|_| Map::new().into());
                 &pruned
             }
             _ => body.tree(),

@@ -20,7 +20,7 @@ use super::template::{Context, EvalError};
 use backoff::Backoff;
 use filter::Filter;
 
-pub(super) use message::{Secrets, provider_message};
+pub(super) use message::Secrets;
 pub(super) use verdict::Verdicts;
 
 /// What to do with an answer.
@@ -177,13 +177,24 @@ impl ErrorHandler {
             .collect()
     }
 
-    /// Repetitions that the manifest allows; the first handler's count, 5 by default.
+    /// Repetitions that the manifest allows: the first handler's count, 5 where it says nothing.
+    #[cfg(test)]
     pub(super) fn max_retries(&self, context: &Context<'_>) -> Result<i64, EvalError> {
-        match self.handlers.first().and_then(|h| h.max_retries.as_ref()) {
-            None => Ok(5),
-            #[expect(clippy::cast_possible_truncation, reason = "a count of repetitions")]
-            Some(expr) => Ok(backoff::number(expr, context)?.trunc() as i64),
-        }
+        Ok(self.repetitions(context)?.unwrap_or(5))
+    }
+
+    /// Repetitions that the manifest itself allows. The connector's own limit counts as well.
+    fn repetitions(&self, context: &Context<'_>) -> Result<Option<i64>, EvalError> {
+        let Some(limit) = self
+            .handlers
+            .first()
+            .and_then(|handler| handler.max_retries.as_ref())
+        else {
+            return Ok(None);
+        };
+        let limit = backoff::number(limit, context)?;
+        #[expect(clippy::cast_possible_truncation, reason = "a count of repetitions")]
+        Ok(Some(limit.trunc() as i64))
     }
 }
 

@@ -72,6 +72,9 @@ impl Verdicts<'_> {
             Action::Retry if resolution.matched.is_none() && is_final(status) => {
                 Verdict::Fail(self.failure(response, &resolution))
             }
+            Action::Retry if self.is_last(attempt) => {
+                Verdict::Fail(FetchError::Unavailable(self.words(response, &resolution)))
+            }
             Action::Retry => match self.wait(response, &resolution, attempt) {
                 Ok(wait) => Verdict::Retry {
                     wait,
@@ -80,6 +83,13 @@ impl Verdicts<'_> {
                 Err(error) => Verdict::Fail(error),
             },
         }
+    }
+
+    /// Whether the manifest allows no further try. A count that cannot be read allows what the
+    /// connector does.
+    fn is_last(&self, attempt: u32) -> bool {
+        let limit = self.handler.repetitions(&self.context());
+        matches!(limit, Ok(Some(limit)) if i64::from(attempt) > limit)
     }
 
     /// The manifest's wait. A header that it names and the provider's own hint: the longer one; a

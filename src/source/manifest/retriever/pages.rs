@@ -1,0 +1,364 @@
+//! The pages of one slice, one at a time: request, judge, decode, select, find the next.
+
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use http::StatusCode;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+use super::Run;
+use super::guard::{Drift, MAX_PAGES, Progress as Advance, instant};
+use super::validators::{Remembered, Validators};
+use crate::client::{FetchError, Request, Response, without_query};
+use crate::json::{Map, Value, get, text_of};
+use crate::source::Rejected;
+use crate::source::manifest::cursor::{OpenCursor, Progress};
+use crate::source::manifest::decode::Decoder;
+use crate::source::manifest::errors::Verdicts;
+use crate::source::manifest::options::RequestOptions;
+use crate::source::manifest::paginate::{Paginator, Seen};
+use crate::source::manifest::requester::token_map;
+use crate::source::manifest::select::Selected;
+use crate::source::manifest::slice::StreamSlice;
+use crate::source::manifest::stream::Parts;
+use crate::source::manifest::template::{Binding, Context, Literal};
+use crate::source::manifest::tree;
+
+/// Largest body of a page after decompression.
+const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
+
+/// One slice on its way from page to page.
+pub(super) struct Pages<'r> {
+    run: &'r Run<'r>,
+    parts: &'r Parts,
+    slice: &'r StreamSlice,
+    /// What the slice adds to every request.
+    options: RequestOptions,
+    /// The cursor of a stream whose provider does not filter, and how far it had come.
+    wanted: Option<(&'r OpenCursor, &'r Progress)>,
+    token: Option<Literal>,
+    advance: Advance,
+    drift: Drift,
+    counts_pages: bool,
+    read: usize,
+    done: bool,
+}
+
+/// One page.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) records: Vec<Bytes>,
+    pub(super) rejected: Vec<Rejected>,
+    /// The provider says that the page is as it was.
+    pub(super) not_modified: bool,
+    /// Validators to keep with these records.
+    pub(super) state: Option<(String, Option<String>)>,
+    /// The token that asked for the page.
+    pub(super) token: Option<Literal>,
+    /// No page follows.
+    pub(super) is_last: bool,
+    /// The instant that only grows, where the manifest names one.
+    pub(super) freshness: Option<Timestamp>,
+}
+
+impl<'r> Pages<'r> {
+    pub(super) fn new(
+        run: &'r Run<'r>,
+        parts: &'r Parts,
+        slice: &'r StreamSlice,
+        options: RequestOptions,
+        wanted: Option<(&'r OpenCursor, &'r Progress)>,
+    ) -> Self {
+        Self {
+            run,
+            parts,
+            slice,
+            options,
+            wanted,
+            token: parts.paginator.initial_token(),
+            advance: Advance::default(),
+            drift: Drift::new(parts.time.clone()),
+            counts_pages: false,
+            read: 0,
+            done: false,
+        }
+    }
+
+    /// Whether records moved between pages while they were read.
+    pub(super) fn has_drifted(&self) -> bool {
+        self.counts_pages && self.drift.is_seen()
+    }
+
+    /// Reads the page of `token` alone, again and without asking whether it changed.
+    pub(super) async fn fresh(&mut self, token: Option<Literal>) -> Result<Page, FetchError> {
+        self.token = token;
+        self.done = false;
+        self.advance = Advance::default();
+        let mut page = self.page(None).await?;
+        page.state = None;
+        Ok(page)
+    }
+
+    /// The next page; `None` after the last. `validators` make the requests conditional.
+    pub(super) async fn next(
+        &mut self,
+        validators: Option<&mut Validators<'_>>,
+    ) -> Result<Option<Page>, FetchError> {
+        if self.done {
+            return Ok(None);
+        }
+        if self.read >= MAX_PAGES {
+            return Err(FetchError::Bound(
+                self.named(&format!("more than {MAX_PAGES} pages in one slice")),
+            ));
+        }
+        let page = self.page(validators).await?;
+        self.read += 1;
+        Ok(Some(page))
+    }
+
+    async fn page(
+        &mut self,
+        mut validators: Option<&mut Validators<'_>>,
+    ) -> Result<Page, FetchError> {
+        let (mut request, key, remembered) = self.request(validators.as_deref_mut())?;
+        self.run.pace.turn().await;
+        let verdicts = Verdicts {
+            handler: &self.parts.requester.errors,
+            stream: self.run.stream,
+            config: self.run.config,
+            clock: self.run.clock,
+            secrets: self.run.secrets,
+            conditional: remembered.is_some(),
+            ignored: AtomicBool::new(false),
+        };
+        // Headers may name secrets of the connection; only the shape of the request is needed.
+        let response = self.run.client.send(&request, &verdicts).await?;
+        request.headers.clear();
+
+        if let (StatusCode::NOT_MODIFIED, Some(remembered)) = (response.status, remembered) {
+            if let Some(validators) = validators {
+                validators.keep(key);
+            }
+            let next = literal_of(&remembered.next);
+            return self.finish(
+                next,
+                Page {
+                    not_modified: true,
+                    ..Page::default()
+                },
+            );
+        }
+        if verdicts.is_ignored() {
+            // Paging ends here by the manifest's wish, but what was not read is not absent.
+            return Err(FetchError::Rejected(self.named(&format!(
+                "{} answered {}, which the manifest tolerates: the listing is not complete",
+                without_query(&response.url),
+                response.status
+            ))));
+        }
+        let (selected, next, freshness) = self.read_answer(&response)?;
+        let stored = next.clone().map_or(Value::Null, Literal::into_json);
+        let state = validators.and_then(|v| v.remember(key, &request, &response, stored));
+        self.advance
+            .page(&selected.records)
+            .map_err(|error| self.in_stream(error))?;
+        if self.counts_pages
+            || next
+                .as_ref()
+                .is_some_and(|next| self.parts.paginator.is_positional(next))
+        {
+            self.counts_pages = true;
+            let now = date_of(&response).unwrap_or_else(|| self.run.clock.now());
+            self.drift.watch(&selected.records, now);
+        }
+        let page = Page {
+            records: selected.records,
+            rejected: selected.rejected,
+            state,
+            freshness,
+            ..Page::default()
+        };
+        self.finish(next, page)
+    }
+
+    /// Moves on to `next`.
+    fn finish(&mut self, next: Option<Literal>, mut page: Page) -> Result<Page, FetchError> {
+        page.token = self.token.take();
+        page.is_last = next.is_none();
+        self.done = page.is_last;
+        if let Some(next) = &next {
+            self.advance
+                .token(next)
+                .map_err(|error| self.in_stream(error))?;
+        }
+        self.token = next;
+        Ok(page)
+    }
+
+    fn request(
+        &self,
+        validators: Option<&mut Validators<'_>>,
+    ) -> Result<(Request, String, Option<Remembered>), FetchError> {
+        let token = self.token_map();
+        let context = self.context(token.as_ref());
+        let paginator = &self.parts.paginator;
+        let failed = |error: &dyn std::fmt::Display| {
+            FetchError::Misconfigured(self.named(&error.to_string()))
+        };
+        let mut options = paginator
+            .options(self.token.as_ref(), &context)
+            .map_err(|error| failed(&error))?;
+        if self.token.is_none() || !self.parts.slice_options_on_first_page_only {
+            options
+                .merge(self.options.clone())
+                .map_err(|error| failed(&error))?;
+        }
+        let address = paginator.address(self.token.as_ref());
+        let mut request = self
+            .parts
+            .requester
+            .request(address.as_deref(), options, &context)
+            .map_err(|error| self.in_stream(error))?;
+        let Some(validators) = validators else {
+            return Ok((request, String::new(), None));
+        };
+        let key = validators.key(&request);
+        let remembered = validators.apply(&key, &mut request)?;
+        Ok((request, key, remembered))
+    }
+
+    /// The records of an answer, and the token of the page that follows it.
+    fn read_answer(
+        &self,
+        response: &Response,
+    ) -> Result<(Selected, Option<Literal>, Option<Timestamp>), FetchError> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            let place = without_query(&response.url);
+            FetchError::Unusable(self.named(&format!("{place}: {error}")))
+        };
+        let is_empty = matches!(response.status.as_u16(), 204 | 205);
+        let documents = if is_empty {
+            Vec::new()
+        } else {
+            self.parts
+                .decoder
+                .decode(response.body.clone(), MAX_BODY_BYTES)
+                .map_err(|error| unusable(&error))?
+        };
+        let token = self.token_map();
+        let context = self.context(token.as_ref());
+        let mut selected = self
+            .parts
+            .selector
+            .select(&documents, &context, None)
+            .map_err(|error| unusable(&error))?;
+        let freshness = self.parts.freshness.as_ref().and_then(|pointer| {
+            let text = get(documents.first()?, pointer)?;
+            instant(&text_of(text))
+        });
+
+        let mut is_past = false;
+        let last = selected.records.last().cloned();
+        if let Some((cursor, progress)) = self.wanted {
+            is_past = self.parts.is_data_feed
+                && last
+                    .as_ref()
+                    .is_some_and(|last| !cursor.is_wanted(progress, last));
+            selected
+                .records
+                .retain(|record| cursor.is_wanted(progress, record));
+        }
+        if is_past {
+            return Ok((selected, None, freshness));
+        }
+        let next = self
+            .next_token(response, &documents, &selected, last.as_ref(), &context)
+            .map_err(|error| unusable(&error))?;
+        Ok((selected, next, freshness))
+    }
+
+    fn next_token(
+        &self,
+        response: &Response,
+        documents: &[Bytes],
+        selected: &Selected,
+        last: Option<&Bytes>,
+        context: &Context<'_>,
+    ) -> Result<Option<Literal>, String> {
+        let paginator = &self.parts.paginator;
+        if matches!(paginator, Paginator::Single) {
+            return Ok(None);
+        }
+        let body = match (paginator.response_paths(), documents.first()) {
+            (_, None) => Map::new().into(),
+            (Some(paths), Some(first)) => {
+                tree::pruned_first(first, &paths).map_err(|error| error.to_string())?
+            }
+            (None, Some(_)) => Decoder::response(documents).map_err(|error| error.to_string())?,
+        };
+        let last_record = match last {
+            Some(last) if paginator.needs_last_record() => {
+                Some(crate::json::parse(last).map_err(|error| error.to_string())?)
+            }
+            _ => None,
+        };
+        let seen = Seen {
+            response: &body,
+            headers: &response.headers,
+            extracted: selected.extracted,
+            kept: selected.records.len(),
+            last_record: last_record.as_ref(),
+            token: self.token.as_ref(),
+        };
+        paginator
+            .next(&seen, context)
+            .map_err(|error| format!("cannot tell the next page: {error}"))
+    }
+
+    fn token_map(&self) -> Option<Map> {
+        let token = self.token.clone()?;
+        Some(token_map(token.into_json()))
+    }
+
+    fn context<'c>(&'c self, token: Option<&'c Map>) -> Context<'c> {
+        let mut context = self.run.context();
+        context.set("stream_slice", self.slice.view());
+        context.set("next_page_token", token.map_or(Binding::None, Binding::Map));
+        for (name, value) in &self.slice.extra_fields {
+            context.set(name, value);
+        }
+        context
+    }
+
+    fn named(&self, what: &str) -> String {
+        format!("stream {}: {what}", self.run.stream)
+    }
+
+    fn in_stream(&self, error: FetchError) -> FetchError {
+        match error {
+            FetchError::Misconfigured(what) => FetchError::Misconfigured(self.named(&what)),
+            FetchError::Unusable(what) => FetchError::Unusable(self.named(&what)),
+            other => other,
+        }
+    }
+}
+
+/// A token as it was remembered.
+fn literal_of(value: &Value) -> Option<Literal> {
+    match value {
+        Value::Null => None,
+        Value::Int(number) => Some(Literal::Int(*number)),
+        Value::Float(number) => Some(Literal::Float(*number)),
+        Value::Bool(flag) => Some(Literal::Bool(*flag)),
+        Value::String(text) => Some(Literal::Str(text.clone())),
+        other => Some(Literal::Str(other.to_string())),
+    }
+}
+
+/// The provider's own clock.
+fn date_of(response: &Response) -> Option<Timestamp> {
+    let date = response.headers.get(http::header::DATE)?.to_str().ok()?;
+    rfc2822::parse(date).ok().map(|date| date.timestamp())
+}

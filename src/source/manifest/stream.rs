@@ -1,0 +1,359 @@
+//! One stream: its components, built for one connector's configuration.
+
+use std::sync::Arc;
+
+use super::cursor::DatetimeBasedCursor;
+use super::decode::Decoder;
+use super::expr::{Expr, unsupported};
+use super::fields::{self, flag, list, optional, problem, required, type_of};
+use super::metadata::SignalMetadata;
+use super::options::{RequestOption, RequestOptions};
+use super::paginate::Paginator;
+use super::requester::Requester;
+use super::select::RecordSelector;
+use super::slice::StreamSlice;
+use super::template::{Context, EvalError, Literal};
+use crate::document::{Kind, Node, Problem};
+use crate::json::{Pointer, Value};
+use crate::source::{SignalRule, StreamSpec};
+
+/// The components of a stream that can be read.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    pub(super) requester: Requester,
+    pub(super) paginator: Paginator,
+    pub(super) decoder: Decoder,
+    pub(super) selector: RecordSelector,
+    pub(super) cursor: Option<DatetimeBasedCursor>,
+    /// Where the cursor's value stands, if not at the top of a record.
+    pub(super) cursor_pointer: Option<Pointer>,
+    pub(super) router: Option<Router>,
+    pub(super) slice_options: SliceOptions,
+    /// A page token already says which slice it is of.
+    pub(super) slice_options_on_first_page_only: bool,
+    /// Paging stops at the first record that an earlier read has seen.
+    pub(super) is_data_feed: bool,
+    /// The provider does not filter; what was read before is dropped here.
+    pub(super) filters_here: bool,
+    pub(super) freshness: Option<Pointer>,
+    /// Where records say when they were edited.
+    pub(super) time: Option<Pointer>,
+}
+
+/// How a stream is cut into partitions.
+#[derive(Debug, Clone)]
+pub(super) enum Router {
+    /// Values that the manifest or configuration lists.
+    List { values: Values, key: Expr },
+    /// One partition per record of other streams, one stream after the other.
+    Substream(Vec<Parent>),
+    /// Every combination of these.
+    Product(Vec<Router>),
+}
+
+/// The values of a list.
+#[derive(Debug, Clone)]
+pub(super) enum Values {
+    Each(Vec<Expr>),
+    /// A template that gives a list.
+    All(Expr),
+}
+
+/// A stream whose records are partitions of another.
+#[derive(Debug, Clone)]
+pub(super) struct Parent {
+    pub(super) name: Arc<str>,
+    pub(super) parts: Arc<Parts>,
+    /// Where in a parent record the value stands.
+    pub(super) key: Vec<Expr>,
+    pub(super) partition_field: Expr,
+    /// Paths of further fields that templates see.
+    pub(super) extra_fields: Vec<Vec<String>>,
+    /// Tells parents of one read apart: two streams with the same parent read it once.
+    pub(super) identity: Arc<str>,
+}
+
+/// What a slice adds to requests.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SliceOptions(Vec<SliceOption>);
+
+#[derive(Debug, Clone)]
+struct SliceOption {
+    option: RequestOption,
+    /// The key of the slice whose value is sent.
+    key: Expr,
+    of_cursor: bool,
+}
+
+impl SliceOptions {
+    /// The options of one slice. `context` offers the configuration.
+    pub(super) fn of(
+        &self,
+        slice: &StreamSlice,
+        context: &Context<'_>,
+    ) -> Result<RequestOptions, EvalError> {
+        let mut options = RequestOptions::default();
+        for SliceOption {
+            option,
+            key,
+            of_cursor,
+        } in &self.0
+        {
+            let key = key.text(context)?;
+            let from = if *of_cursor {
+                &slice.cursor
+            } else {
+                &slice.partition
+            };
+            let value = match from.get(&key) {
+                Some(Value::String(text)) if !text.is_empty() => Literal::Str(text.clone()),
+                Some(Value::Int(number)) if *number != 0 => Literal::Int(*number),
+                Some(Value::Float(number)) if *number != 0.0 => Literal::Float(*number),
+                Some(Value::Bool(true)) => Literal::Bool(true),
+                Some(value @ (Value::Array(_) | Value::Object(_) | Value::BigNumber(_))) => {
+                    Literal::Str(value.to_string())
+                }
+                // A value that is nothing is not sent.
+                _ => continue,
+            };
+            option.inject(&mut options, value, context)?;
+        }
+        Ok(options)
+    }
+}
+
+/// What building needs to know.
+#[derive(Clone)]
+pub(super) struct Builder<'b> {
+    /// Offers the configuration.
+    pub(super) context: Context<'b>,
+    pub(super) config: &'b Value,
+    /// Whether texts keep their spelling where the reference would read them as numbers.
+    pub(super) verbatim: bool,
+}
+
+impl Builder<'_> {
+    /// The parts of a `DeclarativeStream`.
+    pub(super) fn parts(
+        &self,
+        node: &Node,
+        signal: Option<&SignalMetadata>,
+    ) -> Result<Parts, Problem> {
+        if type_of(node) != Some("DeclarativeStream") {
+            return Err(unsupported(node));
+        }
+        let retriever = required(node, "retriever")?;
+        if type_of(retriever) != Some("SimpleRetriever") {
+            return Err(unsupported(retriever));
+        }
+        let schema = optional(node, "schema_loader")
+            .filter(|loader| type_of(loader) == Some("InlineSchemaLoader"))
+            .and_then(|loader| loader.get("schema"))
+            .map(Node::to_value);
+        let mut slice_options = SliceOptions::default();
+        let incremental = optional(node, "incremental_sync");
+        let cursor = incremental.map(DatetimeBasedCursor::build).transpose()?;
+        if let Some(node) = incremental {
+            slice_options.add_cursor(node)?;
+        }
+        let router = match optional(retriever, "partition_router") {
+            None => None,
+            Some(router) => Some(self.router(router, &mut slice_options)?),
+        };
+        let flag_of = |key| incremental.map_or(Ok(false), |node| flag(node, key));
+        let is_data_feed = flag_of("is_data_feed")?;
+        Ok(Parts {
+            requester: Requester::build(
+                required(retriever, "requester")?,
+                self.config,
+                self.verbatim,
+            )?,
+            paginator: match optional(retriever, "paginator") {
+                Some(paginator) => Paginator::build(paginator, &self.context, self.verbatim)?,
+                None => Paginator::Single,
+            },
+            decoder: match optional(retriever, "decoder") {
+                Some(decoder) => Decoder::build(decoder)?,
+                None => Decoder::default(),
+            },
+            selector: RecordSelector::build(
+                required(retriever, "record_selector")?,
+                list(node, "transformations")?,
+                schema.as_ref(),
+            )?,
+            cursor,
+            cursor_pointer: signal.and_then(|signal| signal.cursor.clone()),
+            router,
+            slice_options,
+            slice_options_on_first_page_only: flag(
+                retriever,
+                "ignore_stream_slicer_parameters_on_paginated_requests",
+            )?,
+            is_data_feed,
+            filters_here: is_data_feed || flag_of("is_client_side_incremental")?,
+            freshness: signal.and_then(|signal| signal.freshness.clone()),
+            time: signal.and_then(|signal| signal.time.clone()),
+        })
+    }
+
+    fn router(&self, node: &Node, options: &mut SliceOptions) -> Result<Router, Problem> {
+        if let Kind::List(routers) = &node.kind {
+            let routers: Vec<Router> = routers
+                .iter()
+                .map(|router| self.router(router, options))
+                .collect::<Result<_, _>>()?;
+            return Ok(Router::Product(routers));
+        }
+        match type_of(node) {
+            Some("ListPartitionRouter") => {
+                let values = required(node, "values")?;
+                let key = Expr::required(node, "cursor_field")?;
+                options.add(node, "request_option", &key, false)?;
+                let values = match &values.kind {
+                    Kind::List(items) => Values::Each(
+                        items
+                            .iter()
+                            .map(|item| Expr::of("values", item, node))
+                            .collect::<Result<_, _>>()?,
+                    ),
+                    _ => Values::All(Expr::of("values", values, node)?),
+                };
+                Ok(Router::List { values, key })
+            }
+            Some("SubstreamPartitionRouter") => {
+                let mut parents = Vec::new();
+                for config in list(node, "parent_stream_configs")? {
+                    parents.push(self.parent(config, options)?);
+                }
+                if parents.is_empty() {
+                    return Err(problem(
+                        node.at,
+                        "SubstreamPartitionRouter has no parent_stream_configs",
+                        "add at least one",
+                    ));
+                }
+                Ok(Router::Substream(parents))
+            }
+            _ => Err(unsupported(node)),
+        }
+    }
+
+    fn parent(&self, node: &Node, options: &mut SliceOptions) -> Result<Parent, Problem> {
+        if optional(node, "lazy_read_pointer").is_some_and(|node| !node.items().is_empty()) {
+            return Err(problem(
+                node.at,
+                "lazy_read_pointer is not supported",
+                "remove it: the parent is then read by its own requests",
+            ));
+        }
+        let stream = required(node, "stream")?;
+        let partition_field = Expr::required(node, "partition_field")?;
+        options.add(node, "request_option", &partition_field, false)?;
+        // Dots and slashes both lead into a record, as in a path of the reference.
+        let key_node = required(node, "parent_key")?;
+        let key = match key_node.as_str() {
+            Some(text) if !text.contains("{{") => text
+                .split('/')
+                .filter(|part| !part.is_empty())
+                .map(|part| Expr::constant(part, node))
+                .collect::<Result<_, _>>()?,
+            _ => vec![Expr::of("parent_key", key_node, node)?],
+        };
+        let mut extra_fields = Vec::new();
+        for path in list(node, "extra_fields")? {
+            extra_fields.push(
+                path.items()
+                    .iter()
+                    .filter_map(Node::as_str)
+                    .map(str::to_owned)
+                    .collect(),
+            );
+        }
+        let identity = node.to_value().to_string();
+        Ok(Parent {
+            name: fields::text(stream, "name")?.unwrap_or("parent").into(),
+            parts: Arc::new(self.parts(stream, None)?),
+            key,
+            partition_field,
+            extra_fields,
+            identity: identity.into(),
+        })
+    }
+}
+
+impl SliceOptions {
+    fn add(
+        &mut self,
+        node: &Node,
+        field: &str,
+        key: &Expr,
+        of_cursor: bool,
+    ) -> Result<(), Problem> {
+        if let Some(option) = optional(node, field) {
+            self.0.push(SliceOption {
+                option: RequestOption::build(option)?,
+                key: key.clone(),
+                of_cursor,
+            });
+        }
+        Ok(())
+    }
+
+    fn add_cursor(&mut self, node: &Node) -> Result<(), Problem> {
+        for (option, field, default) in [
+            ("start_time_option", "partition_field_start", "start_time"),
+            ("end_time_option", "partition_field_end", "end_time"),
+        ] {
+            let key = match Expr::field(node, field)? {
+                Some(key) if !key.template().source().is_empty() => key,
+                _ => Expr::constant(default, node)?,
+            };
+            self.add(node, option, &key, true)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the pipeline needs to know of a stream.
+pub(super) fn spec(
+    name: &Arc<str>,
+    node: &Node,
+    signal: Option<&SignalMetadata>,
+    unavailable: Option<String>,
+) -> StreamSpec {
+    let signal = signal.cloned().unwrap_or_default();
+    let is_incremental = optional(node, "incremental_sync").is_some();
+    StreamSpec {
+        name: name.clone(),
+        lists_everything: !is_incremental
+            && signal.deletions.unwrap_or(true)
+            && unavailable.is_none(),
+        signal: SignalRule {
+            subject: signal.subject.unwrap_or_else(|| primary_key(node)),
+            time: signal.time,
+            version: signal.version,
+            ignore: signal.ignore,
+            ordered: signal.ordered,
+        },
+        unavailable,
+    }
+}
+
+/// `primary_key`: a field, several fields, or several paths.
+fn primary_key(node: &Node) -> Vec<Pointer> {
+    let Some(key) = optional(node, "primary_key") else {
+        return Vec::new();
+    };
+    match &key.kind {
+        Kind::String(field) if !field.is_empty() => vec![Pointer::of([field.as_str()])],
+        Kind::List(parts) => parts
+            .iter()
+            .map(|part| match part.as_str() {
+                Some(field) => Pointer::of([field]),
+                None => Pointer::of(part.items().iter().filter_map(Node::as_str)),
+            })
+            .filter(|pointer| !pointer.parts().is_empty())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
