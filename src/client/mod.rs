@@ -10,6 +10,7 @@ mod exchange;
 mod failure;
 mod header;
 mod judge;
+mod rate;
 mod redirect;
 mod retry;
 mod send;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::address::AddressPolicy;
 use super::exchange::Exchange;
 use super::failure;
+use super::rate::TokenBucket;
 use super::retry;
 use super::{FetchError, Judge, Observer, Request, Response, TransportError, Verdict};
 use crate::connector::RetryConfig;
@@ -32,6 +33,8 @@ pub struct ClientConfig {
     /// Sum of the provider's waits that one [`Client::send`] sits out; beyond it the caller is
     /// told [`FetchError::RateLimited`]. Default 60 s.
     pub max_wait: Duration,
+    /// Requests per second that the provider is asked at most; `None`: as many as there are.
+    pub requests_per_second: Option<f64>,
     /// What may be reached.
     pub address_policy: AddressPolicy,
     /// `User-Agent` of requests that set none.
@@ -53,6 +56,7 @@ impl Default for ClientConfig {
             retry: RetryConfig::default(),
             max_backoff: None,
             max_wait: Duration::from_mins(1),
+            requests_per_second: None,
             address_policy: AddressPolicy::Trusted,
             user_agent: USER_AGENT.to_owned(),
             observer: None,
@@ -75,6 +79,7 @@ impl fmt::Debug for ClientConfig {
 pub struct Client {
     config: ClientConfig,
     exchange: Exchange,
+    rate: Option<TokenBucket>,
 }
 
 impl fmt::Debug for Client {
@@ -88,7 +93,14 @@ impl Client {
     /// environment.
     pub fn new(config: ClientConfig) -> Result<Self, FetchError> {
         let exchange = Exchange::new(&config)?;
-        Ok(Self { config, exchange })
+        let rate = config
+            .requests_per_second
+            .and_then(|rate| TokenBucket::new(rate, Instant::now()));
+        Ok(Self {
+            config,
+            exchange,
+            rate,
+        })
     }
 
     /// Sends `request` until `judge` accepts or gives up, or a budget is spent.
@@ -142,6 +154,12 @@ impl Client {
     }
 
     async fn attempt(&self, request: &Request, attempt: u32) -> Result<Response, TransportError> {
+        if let Some(rate) = &self.rate {
+            let turn = self.capped(rate.take(Instant::now()));
+            if !turn.is_zero() {
+                tokio::time::sleep(turn).await;
+            }
+        }
         let began = Instant::now();
         let answer = self.exchange.run(request).await;
         let took = began.elapsed();

@@ -8,6 +8,7 @@
 
 mod documented_configurations;
 mod http_client;
+mod http_environment;
 mod ops_http;
 mod pipeline;
 mod redis_store;

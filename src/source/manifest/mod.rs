@@ -18,6 +18,7 @@ pub mod normalize;
 mod options;
 mod pace;
 mod paginate;
+pub mod partition;
 mod requester;
 pub mod resolve;
 mod retriever;

@@ -2,6 +2,7 @@
 //!
 //! A case that is not run is named below with its reason, and counted in the output.
 
+mod partitions;
 mod records;
 mod resolution;
 mod slicing;
