@@ -8,6 +8,7 @@ mod parse;
 mod span;
 
 pub use instant::{DateTime, MAX_YEAR, date_text};
+pub(crate) use parse::{python_float, python_int};
 
 pub use span::Span;
 

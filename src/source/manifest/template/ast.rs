@@ -13,17 +13,30 @@ pub(super) enum Node {
     /// `{{ expression }}`
     Print(Expr),
     /// `{% if %}`, its `elif`s, and `else`.
-    If { branches: Vec<(Expr, Body)>, otherwise: Body },
+    If {
+        branches: Vec<(Expr, Body)>,
+        otherwise: Body,
+    },
     /// `{% for targets in iterable if filter %}`, and `else`.
     For(Box<For>),
     /// `{% set names = value %}`
     Set { targets: Targets, value: Expr },
     /// `{% set name %}text{% endset %}`, the text through filters.
-    SetBlock { name: Box<str>, filters: Vec<FilterCall>, body: Body },
+    SetBlock {
+        name: Box<str>,
+        filters: Vec<FilterCall>,
+        body: Body,
+    },
     /// `{% with name = value %}`: names that end with the block.
-    With { bindings: Vec<(Targets, Expr)>, body: Body },
+    With {
+        bindings: Vec<(Targets, Expr)>,
+        body: Body,
+    },
     /// `{% filter name %}`
-    FilterBlock { filters: Vec<FilterCall>, body: Body },
+    FilterBlock {
+        filters: Vec<FilterCall>,
+        body: Body,
+    },
 }
 
 /// A loop.
@@ -41,16 +54,6 @@ pub(super) struct For {
 pub(super) enum Targets {
     One(Box<str>),
     Many(Vec<Targets>),
-}
-
-impl Targets {
-    /// Calls `found` with each name.
-    pub(super) fn names(&self, found: &mut impl FnMut(&str)) {
-        match self {
-            Self::One(name) => found(name),
-            Self::Many(targets) => targets.iter().for_each(|target| target.names(found)),
-        }
-    }
 }
 
 /// An expression, and how deeply it nests.
@@ -89,8 +92,8 @@ pub(super) enum Const {
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     Const(Const),
-    Name(Box<str>),
-    Function(Function),
+    /// A variable, or the function of that name if there is no such variable.
+    Name(Box<str>, Option<Function>),
     List(Vec<Expr>),
     Tuple(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
@@ -103,7 +106,12 @@ pub(super) enum Kind {
     /// `x(…)`
     Call(Box<Expr>, Args),
     Filter(Box<Expr>, Box<FilterCall>),
-    Test { subject: Box<Expr>, test: Test, args: Vec<Expr>, negated: bool },
+    Test {
+        subject: Box<Expr>,
+        test: Test,
+        args: Vec<Expr>,
+        negated: bool,
+    },
     Not(Box<Expr>),
     Neg(Box<Expr>),
     Pos(Box<Expr>),
@@ -115,7 +123,11 @@ pub(super) enum Kind {
     /// `a ~ b ~ c`
     Concat(Vec<Expr>),
     /// `then if condition else otherwise`
-    Cond { condition: Box<Expr>, then: Box<Expr>, otherwise: Option<Box<Expr>> },
+    Cond {
+        condition: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Option<Box<Expr>>,
+    },
 }
 
 /// Arithmetic.
@@ -156,7 +168,10 @@ impl Expr {
     pub(super) fn new(kind: Kind) -> Self {
         let mut depth = 0;
         kind.children(&mut |child| depth = depth.max(child.depth));
-        Self { kind, depth: depth.saturating_add(1) }
+        Self {
+            kind,
+            depth: depth.saturating_add(1),
+        }
     }
 }
 
@@ -164,7 +179,7 @@ impl Kind {
     /// Calls `found` with each expression directly inside.
     pub(super) fn children<'e>(&'e self, found: &mut impl FnMut(&'e Expr)) {
         match self {
-            Self::Const(_) | Self::Name(_) | Self::Function(_) => {}
+            Self::Const(_) | Self::Name(..) => {}
             Self::List(items) | Self::Tuple(items) | Self::Concat(items) => {
                 items.iter().for_each(found);
             }
@@ -201,7 +216,11 @@ impl Kind {
                 found(first);
                 rest.iter().for_each(|(_, operand)| found(operand));
             }
-            Self::Cond { condition, then, otherwise } => {
+            Self::Cond {
+                condition,
+                then,
+                otherwise,
+            } => {
                 found(condition);
                 found(then);
                 otherwise.iter().for_each(|otherwise| found(otherwise));

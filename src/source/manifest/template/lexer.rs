@@ -35,13 +35,17 @@ pub(super) enum Token {
 
 /// Longest first: the first that fits is taken.
 const OPERATORS: [&str; 25] = [
-    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{",
-    "}", ">", "<", "=", ".", ":", "|", ",",
+    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}",
+    ">", "<", "=", ".", ":", "|", ",",
 ];
 
 /// Splits a template into tokens. The text has its newlines normalised already.
 pub(super) fn tokenize(text: &str) -> Result<Vec<Spanned>, CompileError> {
-    let mut lexer = Lexer { text, at: 0, tokens: Vec::new() };
+    let mut lexer = Lexer {
+        text,
+        at: 0,
+        tokens: Vec::new(),
+    };
     lexer.run()?;
     Ok(lexer.tokens)
 }
@@ -62,7 +66,10 @@ impl<'t> Lexer<'t> {
     }
 
     fn error<T>(&self, what: impl Into<String>) -> Result<T, CompileError> {
-        Err(CompileError { offset: self.at, what: what.into() })
+        Err(CompileError {
+            offset: self.at,
+            what: what.into(),
+        })
     }
 
     fn run(&mut self) -> Result<(), CompileError> {
@@ -77,7 +84,10 @@ impl<'t> Lexer<'t> {
                 break;
             };
             let kind = rest.as_bytes()[tag + 1];
-            let sign = rest.as_bytes().get(tag + 2).filter(|sign| matches!(sign, b'-' | b'+'));
+            let sign = rest
+                .as_bytes()
+                .get(tag + 2)
+                .filter(|sign| matches!(sign, b'-' | b'+'));
             let mut data = &rest[..tag];
             if sign == Some(&b'-') {
                 data = data.trim_end();
@@ -122,7 +132,9 @@ impl<'t> Lexer<'t> {
 
     /// Whether a `{% raw %}` starts here; if so, it is skipped.
     fn raw_start(&mut self) -> bool {
-        let Some(after) = self.rest().trim_start().strip_prefix("raw") else { return false };
+        let Some(after) = self.rest().trim_start().strip_prefix("raw") else {
+            return false;
+        };
         let after = after.trim_start();
         let stripping = after.starts_with('-');
         let Some(after) = after.trim_start_matches(['-', '+']).strip_prefix("%}") else {
@@ -138,13 +150,19 @@ impl<'t> Lexer<'t> {
         for (at, _) in rest.match_indices("{%") {
             let tag = &rest[at + 2..];
             let inner = tag.trim_start_matches(['-', '+']).trim_start();
-            let Some(after) = inner.strip_prefix("endraw") else { continue };
+            let Some(after) = inner.strip_prefix("endraw") else {
+                continue;
+            };
             let after = after.trim_start();
             let stripping = after.starts_with('-');
             let Some(after) = after.trim_start_matches(['-', '+']).strip_prefix("%}") else {
                 continue;
             };
-            let data = if tag.starts_with('-') { rest[..at].trim_end() } else { &rest[..at] };
+            let data = if tag.starts_with('-') {
+                rest[..at].trim_end()
+            } else {
+                &rest[..at]
+            };
             self.push(Token::Text(data.to_owned()), self.at);
             self.at = self.text.len() - after.len();
             self.strip(stripping);
@@ -191,7 +209,9 @@ impl<'t> Lexer<'t> {
             return self.string(first);
         }
         if first.is_alphanumeric() || first == '_' {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !c.is_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
             self.at += end;
             return Ok(Token::Name(rest[..end].to_owned()));
         }
@@ -219,7 +239,10 @@ impl<'t> Lexer<'t> {
         let follows_dot = self.text[..self.at].ends_with('.');
         if !follows_dot && let Some(length) = float_length(rest) {
             self.at += length;
-            let value = rest[..length].replace('_', "").parse::<f64>().unwrap_or(f64::INFINITY);
+            let value = rest[..length]
+                .replace('_', "")
+                .parse::<f64>()
+                .unwrap_or(f64::INFINITY);
             return Ok(Token::Const(Const::Float(value)));
         }
         let (digits, radix, length) = integer(rest);
@@ -301,7 +324,11 @@ fn float_length(text: &str) -> Option<usize> {
 fn integer(text: &str) -> (&str, u32, usize) {
     let bytes = text.as_bytes();
     for (letter, radix) in [(b'x', 16), (b'o', 8), (b'b', 2)] {
-        if bytes[0] == b'0' && bytes.get(1).is_some_and(|b| b.to_ascii_lowercase() == letter) {
+        if bytes[0] == b'0'
+            && bytes
+                .get(1)
+                .is_some_and(|b| b.to_ascii_lowercase() == letter)
+        {
             let end = text[2..]
                 .find(|c: char| !c.is_digit(radix) && c != '_')
                 .map_or(text.len(), |end| end + 2);
@@ -312,7 +339,9 @@ fn integer(text: &str) -> (&str, u32, usize) {
     }
     let mut length = digits_length(text);
     if bytes[0] == b'0' {
-        length = text[..length].find(|c: char| c != '0' && c != '_').unwrap_or(length);
+        length = text[..length]
+            .find(|c: char| c != '0' && c != '_')
+            .unwrap_or(length);
     }
     (&text[..length], 10, length)
 }

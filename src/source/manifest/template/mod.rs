@@ -5,35 +5,61 @@
 //! read as a Python literal, which gives the field its type. Which literals count, and what
 //! becomes of an empty or undefined result, depends on the place of the field: there is one method
 //! per kind of place.
+//!
+//! Work, output and nesting are bounded: a template can fail, but neither hang nor overflow.
 
+mod access;
+mod analyze;
+mod ast;
+mod call;
+mod collections;
+mod compile;
 mod context;
+mod dates;
+mod encode;
+mod escape;
+mod eval;
+mod filters;
 mod float;
+mod formatting;
+mod functions;
+mod lexer;
 mod literal;
+mod literal_parser;
+mod methods;
+mod names;
 mod nested;
+mod operators;
+mod parser;
+mod predicates;
+mod print;
+mod regexes;
+mod statements;
+mod strings;
+mod value;
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
 
+use std::borrow::Cow;
+
+pub use compile::{CompileError, Template};
 pub use context::{Binding, Context, SliceView};
 pub(crate) use float::float_text;
 pub use literal::Literal;
 pub use nested::Nested;
 
-/// The compiled text of one field. Plain text is a template too.
-#[derive(Debug, Clone)]
-pub struct Template {
-    source: Box<str>,
-    variables: BTreeSet<String>,
-}
+use ast::Node;
+use value::Raise;
 
-/// Why a template does not compile.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
-pub struct CompileError {
-    /// Byte of the template's text where the problem is.
-    pub offset: usize,
-    /// The problem, in words.
-    pub what: String,
-}
+/// Bytes of text that a template may make.
+const MAX_TEXT: usize = 1 << 20;
+
+/// Items that a list made by a template may have.
+const MAX_ITEMS: usize = 100_000;
+
+/// Decimal digits of an integer, as many as Python reads and prints.
+const MAX_DIGITS: usize = 4300;
 
 /// Why a template has no value. None of these is a reason to retry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,62 +104,29 @@ pub enum Parameter {
     Absent,
     /// Sent once.
     Text(String),
-    /// Sent once per item; the key is not sent if there is none.
+    /// Sent once per item. Without items a query lacks the key, while a form is sent empty.
     List(Vec<String>),
 }
 
 impl Template {
-    /// Compiles the text of a field.
-    pub fn compile(text: &str) -> Result<Self, CompileError> {
-        Ok(Self {
-            source: text.into(),
-            variables: BTreeSet::new(),
-        })
-    }
-
-    /// The text it was compiled from.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// The text, if nothing in it is evaluated. In typed places it is read as a literal all the
-    /// same.
-    pub fn literal(&self) -> Option<&str> {
-        let has_code = ["{{", "{%", "{#"]
-            .iter()
-            .any(|tag| self.source.contains(tag));
-        (!has_code).then_some(&*self.source)
-    }
-
-    /// Names that must come from the context. Macros and names that the template sets are not
-    /// among them.
-    pub fn variables(&self) -> &BTreeSet<String> {
-        &self.variables
-    }
-
-    /// Whether the variable `name` is used.
-    pub fn uses(&self, name: &str) -> bool {
-        self.variables.contains(name)
-    }
-
-    /// The constant paths under the variable `name` that the template reads: `a.b`, `['a']`,
-    /// `.get('a')`. `None` when the variable is used in any other way, so that all of it counts.
-    /// An unused variable has no paths.
-    pub fn paths(&self, name: &str) -> Option<Vec<Vec<String>>> {
-        (!self.uses(name)).then(Vec::new)
-    }
-
     /// The typed value of a field that stands alone: a URL, a path, a cursor value, an added
     /// field. An empty result is empty text; an undefined one is an error.
     pub fn value(&self, context: &Context<'_>) -> Result<Literal, EvalError> {
-        let _ = context;
-        Ok(Literal::Str(self.source.to_string()))
+        if let Some(constant) = self.constant_literal() {
+            return Ok(constant.clone());
+        }
+        if let Some(literal) = self.direct(context)? {
+            return Ok(literal);
+        }
+        Ok(Literal::of_text(self.render(context)?.into_owned()))
     }
 
     /// As [`value`](Self::value), but an empty or undefined result is `default`'s value.
     pub fn value_or(&self, context: &Context<'_>, default: &Self) -> Result<Literal, EvalError> {
-        let _ = default;
-        self.value(context)
+        match self.render_defined(context)? {
+            Some(text) => Ok(Literal::of_text(text.into_owned())),
+            None => default.value(context),
+        }
     }
 
     /// As [`value`](Self::value), where only a literal of this type counts; anything else stays
@@ -143,39 +136,149 @@ impl Template {
         context: &Context<'_>,
         value_type: ValueType,
     ) -> Result<Literal, EvalError> {
-        let _ = value_type;
-        self.value(context)
+        let text = self.render(context)?;
+        // To Python a bool is an integer, too.
+        let fits = |literal: &Literal| match value_type {
+            ValueType::String => matches!(literal, Literal::Str(_)),
+            ValueType::Number => matches!(literal, Literal::Float(_)),
+            ValueType::Integer => {
+                matches!(
+                    literal,
+                    Literal::Int(_) | Literal::Big(_) | Literal::Bool(_)
+                )
+            }
+            ValueType::Boolean => matches!(literal, Literal::Bool(_)),
+        };
+        let literal = Literal::parse(&text).filter(fits);
+        Ok(literal.unwrap_or_else(|| Literal::Str(text.into_owned())))
     }
 
     /// The Python text of [`value`](Self::value), for fields that are text whatever they look like.
     pub fn text(&self, context: &Context<'_>) -> Result<String, EvalError> {
-        Ok(self.value(context)?.to_string())
+        Ok(match self.value(context)? {
+            Literal::Str(text) => text,
+            other => other.to_string(),
+        })
     }
 
     /// The typed value under a key of a mapping or JSON body. An empty or undefined result is
     /// [`Literal::None`], which maps drop.
     pub fn mapping_value(&self, context: &Context<'_>) -> Result<Literal, EvalError> {
-        self.value(context)
+        Ok(match self.render_defined(context)? {
+            Some(text) => Literal::of_text(text.into_owned()),
+            None => Literal::None,
+        })
     }
 
     /// The text of a mapping's key; `None` if it is empty or undefined.
     pub fn key(&self, context: &Context<'_>) -> Result<Option<String>, EvalError> {
-        self.text(context).map(Some)
+        let text = self.render_defined(context)?;
+        Ok(text.map(|text| match Literal::parse(&text) {
+            Some(Literal::Str(text)) => text,
+            _ => text.into_owned(),
+        }))
     }
 
-    /// The value of a request parameter or a form field: text or a list of texts.
+    /// The value of a request parameter or a form field: only texts and lists of them count as
+    /// literals, so numbers are sent as they are spelled.
     pub fn parameter(&self, context: &Context<'_>) -> Result<Parameter, EvalError> {
-        self.text(context).map(Parameter::Text)
+        let Some(text) = self.render_defined(context)? else {
+            return Ok(Parameter::Absent);
+        };
+        Ok(match Literal::parse(&text) {
+            Some(Literal::Str(text)) => Parameter::Text(text),
+            Some(Literal::List(items)) => {
+                let sent = items.iter().filter(|item| !item.is_none());
+                Parameter::List(sent.map(ToString::to_string).collect())
+            }
+            _ => Parameter::Text(text.into_owned()),
+        })
     }
 
-    /// The value of a request header; `None` is not sent.
+    /// The value of a request header, typed and printed again; `None` is not sent.
     pub fn header(&self, context: &Context<'_>) -> Result<Option<String>, EvalError> {
-        self.text(context).map(Some)
+        Ok(match self.mapping_value(context)? {
+            Literal::None => None,
+            Literal::Str(text) => Some(text),
+            other => Some(other.to_string()),
+        })
     }
 
     /// A condition. Empty, undefined, `None`, `False`, `0` and empty collections are false, as
     /// are the texts `false` and `False`; all else is true.
     pub fn boolean(&self, context: &Context<'_>) -> Result<bool, EvalError> {
-        self.value(context).map(|value| value != Literal::None)
+        Ok(match self.render_defined(context)? {
+            Some(text) => Literal::of_text(text.into_owned()).is_true_condition(),
+            None => false,
+        })
+    }
+
+    /// The rendered text; `None` if it is empty or something undefined was used.
+    fn render_defined(&self, context: &Context<'_>) -> Result<Option<Cow<'_, str>>, EvalError> {
+        match self.render(context) {
+            Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+            Err(EvalError::Undefined { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn render(&self, context: &Context<'_>) -> Result<Cow<'_, str>, EvalError> {
+        if let [Node::Text(text)] = &**self.body() {
+            return Ok(Cow::Borrowed(text));
+        }
+        self.check_variables(context)?;
+        match eval::render(self.body(), context) {
+            Ok(text) => Ok(Cow::Owned(text)),
+            // The reference takes a template that fails this way for plain text.
+            Err(Raise::Type) => Ok(Cow::Borrowed(self.source())),
+            Err(raise) => Err(raise.into()),
+        }
+    }
+
+    /// The value of a lone `{{ expression }}` that needs no detour over its text.
+    fn direct(&self, context: &Context<'_>) -> Result<Option<Literal>, EvalError> {
+        let [Node::Print(expr)] = &**self.body() else {
+            return Ok(None);
+        };
+        self.check_variables(context)?;
+        match eval::evaluate(expr, context) {
+            Ok(value::Value::Str(text)) => Ok(Some(Literal::of_text(text.as_str().to_owned()))),
+            Ok(value::Value::Undefined(_)) => Ok(Some(Literal::Str(String::new()))),
+            Ok(value) => match Literal::of_value(&value) {
+                Some(literal) => Ok(Some(literal)),
+                None => {
+                    let text = print::text(&value).map_err(EvalError::from)?;
+                    Ok(Some(Literal::of_text(text)))
+                }
+            },
+            Err(Raise::Type) => Ok(Some(Literal::of_text(self.source().to_owned()))),
+            Err(raise) => Err(raise.into()),
+        }
+    }
+
+    /// Every name must be offered, also those in branches that are not taken.
+    fn check_variables(&self, context: &Context<'_>) -> Result<(), EvalError> {
+        match self
+            .variables()
+            .iter()
+            .find(|name| context.get(name).is_none())
+        {
+            Some(name) => Err(EvalError::UnknownVariable { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Raise> for EvalError {
+    fn from(raise: Raise) -> Self {
+        match raise {
+            Raise::Undefined(what) => Self::Undefined { what },
+            Raise::Unknown(name) => Self::UnknownVariable { name },
+            Raise::Fail(what) => Self::Failed { what },
+            // Callers that see this one put the template's text in place of its value.
+            Raise::Type => Self::Failed {
+                what: "operation on values of the wrong type".to_owned(),
+            },
+        }
     }
 }
