@@ -789,3 +789,34 @@ async fn a_large_set_of_versions_moves_to_buckets_without_losing_any() {
     let in_one_hash: usize = ask(&mut redis, &format!("HLEN {base}"));
     assert_eq!(in_one_hash, 1, "small again, one hash again");
 }
+
+#[tokio::test]
+async fn standbys_of_many_connectors_share_a_connection_and_outlive_a_restart() {
+    let mut server = RedisServer::start_durable();
+    let (holder, standby) = (open(&server.url()).await, open(&server.url()).await);
+    let names: Vec<String> = (0..20).map(|number| format!("c{number}")).collect();
+    for round in 0..2 {
+        let mut leases = Vec::new();
+        for name in &names {
+            let owner = Owner::new("host");
+            match holder.acquire(name, &owner, None, TTL * 10).await.unwrap() {
+                Acquired::Held(lease, _) => leases.push(lease),
+                busy @ Acquired::Busy { .. } => panic!("{busy:?}"),
+            }
+        }
+        let waiting = futures::future::join_all(names.iter().map(|name| standby.released(name)));
+        let ((), answers) = tokio::join!(
+            async {
+                sleep(Duration::from_millis(300)).await;
+                let clients: String = ask(&mut server.connection(), "CLIENT LIST TYPE pubsub");
+                assert_eq!(clients.lines().count(), 1, "round {round}: {clients}");
+                for lease in &leases {
+                    holder.release(lease).await.unwrap();
+                }
+            },
+            async { timeout(Duration::from_secs(5), waiting).await.unwrap() }
+        );
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        server.restart();
+    }
+}

@@ -117,11 +117,11 @@ impl Endpoint {
         .unwrap_or_else(|_| Err(silent()))
     }
 
-    /// A connection for a subscription.
-    pub(super) async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
+    /// A connection that hears the channels that match `pattern`.
+    pub(super) async fn subscribe(&self, pattern: &str) -> RedisResult<PubSub> {
         timeout(CONNECT_TIMEOUT, async {
             let mut subscription = self.client.get_async_pubsub().await?;
-            subscription.subscribe(channel).await?;
+            subscription.psubscribe(pattern).await?;
             Ok(subscription)
         })
         .await

@@ -50,14 +50,23 @@ impl Keys {
 
     /// Pattern that matches every lease key under this prefix, and nothing else.
     pub(super) fn lease_pattern(&self) -> String {
-        let mut pattern = String::with_capacity(self.prefix.len() + 8);
+        format!("{}lease:*", self.escaped_prefix())
+    }
+
+    /// Pattern that matches every [`released`](Self::released) channel.
+    pub(super) fn released_pattern(&self) -> String {
+        format!("{}lease:released:*", self.escaped_prefix())
+    }
+
+    /// The prefix as a pattern that matches only itself.
+    fn escaped_prefix(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len());
         for character in self.prefix.chars() {
             if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
                 pattern.push('\\');
             }
             pattern.push(character);
         }
-        pattern.push_str("lease:*");
         pattern
     }
 

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::StreamExt;
 use redis::Value;
 
 use super::connection::RESPONSE_TIMEOUT;
 use super::reply::{self, Verdict};
-use super::{RedisStore, scripts};
+use super::{RedisStore, announce, scripts};
 use crate::store::{Acquired, Lease, LeaseInfo, Owner, Renewed, STATE_SCHEMA, StoreError};
 
 /// Lease keys asked for at a time; each call blocks Redis for well under a millisecond.
@@ -118,18 +117,14 @@ impl RedisStore {
     }
 
     pub(super) async fn wait_for_release(&self, connector: &str) -> Result<(), StoreError> {
-        let subscription = self
-            .endpoint
-            .subscribe(&self.keys.released(connector))
-            .await;
-        let mut subscription = self.checked(subscription)?;
+        let listening = self.announcements.listen().await;
+        let announcements = self.checked(listening)?;
         // Look only now: a release before the subscription was announced to nobody.
         let mut look = redis::cmd("EXISTS");
         look.arg(self.keys.lease(connector));
         let held: bool = self.ask(&look).await?;
         if held {
-            let announced = subscription.on_message().next().await;
-            self.checked(announced.map(|_| ()).ok_or_else(super::connection::silent))?;
+            announce::heard(announcements, &self.keys.released(connector)).await;
         }
         Ok(())
     }

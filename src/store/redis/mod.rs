@@ -4,6 +4,7 @@
 //! `scripts` has what runs inside Redis, `connection` how it is reached, `commit` the one call
 //! that matters for speed.
 
+mod announce;
 mod check;
 mod commit;
 mod connection;
@@ -26,6 +27,7 @@ use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisResult};
 
+use self::announce::Announcements;
 use self::connection::{Endpoint, Link, RESPONSE_TIMEOUT};
 use self::keys::Keys;
 use self::wire::Wires;
@@ -44,6 +46,8 @@ pub(super) struct RedisStore {
     renewals: Link,
     /// For everything else that does not block.
     shared: Link,
+    /// For standbys.
+    announcements: Announcements,
     /// For the next reader of a stream, if nobody reads now.
     reader: Mutex<Option<MultiplexedConnection>>,
 }
@@ -59,8 +63,10 @@ impl RedisStore {
     pub(super) async fn open(url: &url::Url, options: &StoreOptions) -> Result<Self, StoreError> {
         let address = StoreAddress::Redis(url.clone()).to_string();
         let endpoint = Endpoint::new(url, address)?;
+        let keys = Keys::new(&options.key_prefix);
         let store = Self {
-            keys: Keys::new(&options.key_prefix),
+            announcements: Announcements::new(endpoint.clone(), keys.released_pattern()),
+            keys,
             commits: Wires::new(endpoint.clone()),
             renewals: Link::new(endpoint.clone()),
             shared: Link::new(endpoint.clone()),
