@@ -74,6 +74,7 @@ pub(super) fn read(
     let (node, leaves) = leaves::resolve(
         candidate.node,
         label,
+        "",
         |key| candidate.reach.covers(key),
         context.sources,
         report,
@@ -103,7 +104,7 @@ pub(super) fn read(
     if report.problem_count() > before {
         return None;
     }
-    entry.build(provider?)
+    entry.build(provider)
 }
 
 /// An entry whose fields are read.
@@ -161,9 +162,22 @@ impl Entry<'_> {
 
     /// The entry's own setting, else that of `defaults`.
     pub(super) fn setting(&self, path: &str) -> Option<&Setting> {
-        self.own
-            .get(path)
-            .or_else(|| self.context.defaults.get(path))
+        self.layer(path)?.get(path)
+    }
+
+    /// Who sets the field: the entry, or `defaults`.
+    fn layer(&self, path: &str) -> Option<&Settings> {
+        [self.own, self.context.defaults]
+            .into_iter()
+            .find(|settings| settings.has(path))
+    }
+
+    /// A whole number or its default; `None` also when it is set to something that is not known.
+    pub(super) fn known_integer(&self, path: &str) -> Option<u64> {
+        match self.layer(path) {
+            Some(_) if self.setting(path).is_none() => None,
+            _ => self.integer(path),
+        }
     }
 
     /// The entry's own setting.
@@ -326,7 +340,7 @@ impl Entry<'_> {
     }
 
     /// A whole number; its default when it is absent. Negative ones do not pass the bounds.
-    pub(super) fn integer(&self, path: &str) -> Option<u64> {
+    fn integer(&self, path: &str) -> Option<u64> {
         let number = match self.setting(path).map(|setting| &setting.value) {
             Some(Checked::Integer(number)) => *number,
             _ => match fields::find(path)?.default {
@@ -376,11 +390,35 @@ impl Entry<'_> {
         self.integer(path).map(Duration::from_secs)
     }
 
-    fn build(&self, provider: Node) -> Option<ConnectorConfig> {
+    fn retry(&self) -> Option<RetryConfig> {
+        let (base, max) = ("retryConfig.baseDelayMs", "retryConfig.maxDelayMs");
+        let mut retry = RetryConfig {
+            base_delay: self.millis(base)?,
+            max_delay: self.millis(max)?,
+            jitter_ratio: self.number("retryConfig.jitterRatio")?,
+        };
+        // Who shortens the longest wait alone wants no longer first one, and the reverse.
+        if self.setting(base).is_none() {
+            retry.base_delay = retry.base_delay.min(retry.max_delay);
+        } else if self.setting(max).is_none() {
+            retry.max_delay = retry.max_delay.max(retry.base_delay);
+        }
+        Some(retry)
+    }
+
+    /// The text of a field as it is written, for a connector that does not run.
+    fn raw(&self, key: &str) -> Option<&str> {
+        self.node.get(key).and_then(Node::as_str)
+    }
+
+    /// Puts everything together. Fields that were not looked up, because the connector does not
+    /// run, get their defaults; its provider part and type stay as written.
+    fn build(&self, provider: Option<Node>) -> Option<ConnectorConfig> {
         let directory = self.context.sources.directory;
+        let provider = provider.unwrap_or_else(|| Node::synthetic(Kind::Map(Vec::new())));
         Some(ConnectorConfig {
             name: self.text("name")?.into(),
-            kind: self.text("type")?.into(),
+            kind: self.text("type").or_else(|| self.raw("type"))?.into(),
             manifest: self
                 .text("manifest")
                 .map(|path| -> PathBuf { directory.join(path) }),
@@ -388,11 +426,7 @@ impl Entry<'_> {
             poll_interval: self.millis("pollIntervalMs"),
             request_timeout: self.millis("requestTimeoutMs")?,
             max_retries: self.small("maxRetries")?,
-            retry: RetryConfig {
-                base_delay: self.millis("retryConfig.baseDelayMs")?,
-                max_delay: self.millis("retryConfig.maxDelayMs")?,
-                jitter_ratio: self.number("retryConfig.jitterRatio")?,
-            },
+            retry: self.retry()?,
             output_stream: self.text("outputStream")?.into(),
             output_max_len: self.integer("outputMaxLen")?,
             lease_ttl: self.seconds("leaseTtlSeconds")?,

@@ -177,7 +177,8 @@ pub(super) const FIELDS: &[Field] = &[
         default: Default::Integer(150),
         unit: Some("ms"),
         shared: true,
-        doc: "First wait; every further one is twice as long.",
+        doc: "First wait; every further one is twice as long. Left out, it is never longer than \
+              `maxDelayMs`.",
     },
     Field {
         path: "retryConfig.maxDelayMs",
@@ -189,7 +190,7 @@ pub(super) const FIELDS: &[Field] = &[
         unit: Some("ms"),
         shared: true,
         doc: "Longest wait that the worker chooses itself; a provider's `Retry-After` may be \
-              longer. Not below `baseDelayMs`.",
+              longer. Left out, it is never shorter than `baseDelayMs`.",
     },
     Field {
         path: "retryConfig.jitterRatio",

@@ -71,10 +71,11 @@ impl Sources<'_> {
 }
 
 /// Substitutes in every text of `node`. Members of the top map that `wanted` refuses are only
-/// checked for their syntax.
+/// checked for their syntax. `prefix` stands before the field in messages.
 pub(super) fn resolve(
     node: &Node,
     connector: &str,
+    prefix: &str,
     wanted: impl Fn(&str) -> bool,
     sources: Sources<'_>,
     report: &mut Report,
@@ -88,7 +89,11 @@ pub(super) fn resolve(
     let entries = node.entries().iter().map(|entry| Entry {
         key: entry.key.clone(),
         key_at: entry.key_at,
-        value: pass.node(&entry.value, &entry.key, wanted(&entry.key)),
+        value: pass.node(
+            &entry.value,
+            &format!("{prefix}{}", entry.key),
+            wanted(&entry.key),
+        ),
     });
     let node = Node {
         kind: Kind::Map(entries.collect()),

@@ -265,7 +265,17 @@ impl<'a> Top<'a> {
             let message = format!("must be {expected}, not {}", kind_of(&entry.value));
             report.problem(&place(entry.value.at, &entry.key), &message, None);
         }
-        if root.get("connectors").is_none() {
+        if let Some(list) = root.get("connectors")
+            && matches!(&list.kind, Kind::List(items) if items.is_empty())
+        {
+            let message = "the list is empty: nothing will run";
+            report.warning(&place(list.at, "connectors"), message, None);
+        }
+        let has_typo = root
+            .entries()
+            .iter()
+            .any(|entry| crate::document::did_you_mean(&entry.key, ["connectors"]).is_some());
+        if root.get("connectors").is_none() && !has_typo {
             let fix = "add \"connectors\": [ … ]".to_owned();
             report.problem(&place(root.at, ""), "\"connectors\" is missing", Some(fix));
         }
@@ -357,7 +367,8 @@ fn defaults(top: &Top<'_>, any_runs: bool, sources: Sources<'_>, report: &mut Re
         return Settings::default();
     };
     let wanted = |key: &str| any_runs || key == "enabled";
-    let (node, leaves): (Node, Leaves) = leaves::resolve(node, "defaults", wanted, sources, report);
+    let (node, leaves): (Node, Leaves) =
+        leaves::resolve(node, "", "defaults.", wanted, sources, report);
     settings::read(&node, Scope::Defaults, "", &leaves, &[], report)
 }
 
@@ -381,3 +392,6 @@ fn unknown_names(options: &LoadOptions, all_names: &[String], report: &mut Repor
         report.problem(&place, &message, Some(fix));
     }
 }
+
+#[cfg(test)]
+mod tests;

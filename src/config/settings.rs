@@ -27,14 +27,19 @@ pub(super) struct Setting {
     pub(super) at: Position,
 }
 
-/// The settings of one object by the path of their field. A field that is absent, not known or
-/// wrong is not in it.
+/// The settings of one object by the path of their field; `None` for a field that is there but
+/// wrong, or not looked up.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Settings(BTreeMap<&'static str, Setting>);
+pub(super) struct Settings(BTreeMap<&'static str, Option<Setting>>);
 
 impl Settings {
     pub(super) fn get(&self, path: &str) -> Option<&Setting> {
-        self.0.get(path)
+        self.0.get(path)?.as_ref()
+    }
+
+    /// Whether the field is there, readable or not.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
     }
 }
 
@@ -120,12 +125,11 @@ impl Reader<'_> {
                 self.unknown(entry.key_at, &path, &entry.key, group);
                 continue;
             };
-            match &entry.value.kind {
-                Kind::Map(_) => self.object(&entry.value, Some(subgroup)),
-                _ => {
-                    let message = format!("must be an object, not {}", kind_of(&entry.value));
-                    self.problem(entry.value.at, &path, &message, None);
-                }
+            if let Kind::Map(_) = &entry.value.kind {
+                self.object(&entry.value, Some(subgroup));
+            } else if !self.leaves.is_opaque(entry.value.at) {
+                let message = format!("must be an object, not {}", kind_of(&entry.value));
+                self.problem(entry.value.at, &path, &message, None);
             }
         }
     }
@@ -140,7 +144,11 @@ impl Reader<'_> {
             .iter()
             .filter(|field| self.scope == Scope::Entry || field.shared)
             .find(|field| field.path != path && field.split().1 == key);
-        let fix = if near.is_some() {
+        let fix = if let Some((group, name)) = key.split_once('.')
+            && fields::find(key).is_some()
+        {
+            Some(format!("write \"{group}\": {{ \"{name}\": … }}"))
+        } else if near.is_some() {
             suggest(key, "", valid)
         } else if group.is_none()
             && self
@@ -157,21 +165,22 @@ impl Reader<'_> {
         } else {
             suggest(key, "valid fields", valid)
         };
-        let outer = match group {
-            Some(group) => group,
-            None if self.scope == Scope::Defaults => "defaults",
-            None => "",
+        let outer = match (self.scope, group) {
+            (Scope::Entry, group) => group.unwrap_or_default().to_owned(),
+            (Scope::Defaults, None) => "defaults".to_owned(),
+            (Scope::Defaults, Some(group)) => format!("defaults.{group}"),
         };
         let place = Place {
             at,
             connector: self.connector,
-            field: outer,
+            field: &outer,
         };
         let message = format!("unknown field \"{key}\"");
         self.report.problem(&place, &message, fix);
     }
 
     fn field(&mut self, field: &'static Field, node: &Node) {
+        self.settings.0.insert(field.path, None);
         if self.leaves.is_opaque(node.at) {
             return;
         }
@@ -190,7 +199,7 @@ impl Reader<'_> {
         };
         if let Some(value) = value {
             let setting = Setting { value, at: node.at };
-            self.settings.0.insert(field.path, setting);
+            self.settings.0.insert(field.path, Some(setting));
         }
     }
 
@@ -200,6 +209,9 @@ impl Reader<'_> {
             Kind::Null => Some("leave the field out for its default".to_owned()),
             Kind::String(text) if is_bare_word(text) && !self.leaves.is_foreign(node.at) => {
                 Some(format!("write {} without quotes", text.trim()))
+            }
+            Kind::String(_) if expected.starts_with("a list") => {
+                Some("put it in brackets: [\"…\"]".to_owned())
             }
             Kind::Int(_) | Kind::Float(_) | Kind::BigNumber(_) if expected == "text" => {
                 Some("put it in double quotes".to_owned())

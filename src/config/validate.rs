@@ -21,19 +21,26 @@ pub(super) fn entry(entry: &Entry<'_>, manifest: Option<&Manifest>, report: &mut
 
 fn retry_delays(entry: &Entry<'_>, report: &mut Report) {
     let (base, max) = ("retryConfig.baseDelayMs", "retryConfig.maxDelayMs");
-    let (Some(base_ms), Some(max_ms)) = (entry.integer(base), entry.integer(max)) else {
+    // One that is left out follows the other.
+    let (Some(base_setting), Some(max_setting)) = (entry.setting(base), entry.setting(max)) else {
+        return;
+    };
+    let (Some(base_ms), Some(max_ms)) = (entry.known_integer(base), entry.known_integer(max))
+    else {
         return;
     };
     if base_ms <= max_ms {
         return;
     }
-    let blamed = if entry.own(max).is_some() { max } else { base };
-    let Some(setting) = entry.setting(blamed) else {
-        return;
+    let is_base = entry.own(base).is_some() && entry.own(max).is_none();
+    let (blamed, at) = if is_base {
+        (base, base_setting.at)
+    } else {
+        (max, max_setting.at)
     };
     let message = format!("the first wait ({base_ms} ms) is longer than the longest ({max_ms} ms)");
     let fix = "make baseDelayMs at most maxDelayMs".to_owned();
-    report.problem(&entry.place(setting.at, blamed), &message, Some(fix));
+    report.problem(&entry.place(at, blamed), &message, Some(fix));
 }
 
 fn output_stream(entry: &Entry<'_>, report: &mut Report) {
@@ -58,7 +65,10 @@ fn poll_interval(entry: &Entry<'_>, manifest: Option<&Manifest>, report: &mut Re
     let Some(setting) = entry.setting("pollIntervalMs") else {
         return;
     };
-    let Some(interval) = entry.integer("pollIntervalMs").map(Duration::from_millis) else {
+    let Some(interval) = entry
+        .known_integer("pollIntervalMs")
+        .map(Duration::from_millis)
+    else {
         return;
     };
     let Some((manifest, advised)) = manifest.and_then(|m| Some((m, m.poll_interval?))) else {
@@ -76,7 +86,9 @@ fn poll_interval(entry: &Entry<'_>, manifest: Option<&Manifest>, report: &mut Re
 
 fn lease(entry: &Entry<'_>, report: &mut Report) {
     let (ttl, timeout) = ("leaseTtlSeconds", "requestTimeoutMs");
-    let (Some(ttl_seconds), Some(timeout_ms)) = (entry.integer(ttl), entry.integer(timeout)) else {
+    let (Some(ttl_seconds), Some(timeout_ms)) =
+        (entry.known_integer(ttl), entry.known_integer(timeout))
+    else {
         return;
     };
     if ttl_seconds * 1000 >= timeout_ms {

@@ -50,9 +50,9 @@ pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problem> {
         return Err(problem(start, "the file is UTF-16", "save it as UTF-8"));
     }
     std::str::from_utf8(bytes).map_err(|error| {
-        let valid = std::str::from_utf8(&bytes[..error.valid_up_to()])
-            .expect("from_utf8 said that this part is valid");
-        let mut reader = Reader::new(valid);
+        // Valid up to there, so nothing is replaced.
+        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let mut reader = Reader::new(&valid);
         while reader.bump().is_some() {}
         problem(reader.at, "the file is not UTF-8 here", "save it as UTF-8")
     })
@@ -193,7 +193,10 @@ impl<'a> Reader<'a> {
             Some('"') => Kind::String(self.string()?),
             Some('-' | '0'..='9') => self.number()?,
             Some(_) => self.word(within)?,
-            None => return Err(Mistake::new(at, "the file ends where a value is expected")),
+            None => {
+                return Err(Mistake::new(at, "the file ends where a value is expected")
+                    .fix("it may be cut off"));
+            }
         };
         Ok(Node { kind, at })
     }

@@ -17,6 +17,11 @@ pub(super) struct Arranged {
     /// Which alternative was taken, by the JSON pointer of the map that has alternatives; `None`
     /// when the choice is wrong and reported.
     pub(super) choices: BTreeMap<String, Option<usize>>,
+    /// Whether the file writes keys in snake_case, so that messages shall too.
+    pub(super) is_snake: bool,
+    /// Keys, in the schema's spelling, that a reported unknown key is a typo of; with the JSON
+    /// pointer of their map.
+    pub(super) misspelled: Vec<(String, String)>,
 }
 
 /// Arranges `given`; reports keys that are unknown or mean the same.
@@ -25,6 +30,8 @@ pub(super) fn arrange(subject: &Subject<'_>, given: &Node, report: &mut Report) 
         subject,
         report,
         choices: BTreeMap::new(),
+        misspelled: Vec::new(),
+        is_snake: has_underscores(given),
     };
     let path = Path {
         shown: "providerConfig".to_owned(),
@@ -34,6 +41,8 @@ pub(super) fn arrange(subject: &Subject<'_>, given: &Node, report: &mut Report) 
     Arranged {
         node,
         choices: pass.choices,
+        misspelled: pass.misspelled,
+        is_snake: pass.is_snake,
     }
 }
 
@@ -64,6 +73,8 @@ struct Pass<'a> {
     subject: &'a Subject<'a>,
     report: &'a mut Report,
     choices: BTreeMap<String, Option<usize>>,
+    misspelled: Vec<(String, String)>,
+    is_snake: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -127,27 +138,28 @@ impl<'a> Pass<'a> {
 
     /// An environment variable that holds a whole object or list.
     fn json(&mut self, text: &str, at: Position, shape: Shape<'a>, path: &Path) -> Node {
-        match crate::document::parse_json("", text) {
-            Ok(node) => self.value(&placed(&node, at), shape, path),
-            Err(_) => {
-                // The error of the reader quotes keys of what may be a secret.
-                self.problem(at, path, "its value is no valid JSON", None);
-                Node {
-                    kind: Kind::Map(Vec::new()),
-                    at,
-                }
-            }
+        if let Ok(node) = crate::document::parse_json("", text) {
+            return self.value(&placed(&node, at), shape, path);
+        }
+        // The error of the reader quotes keys of what may be a secret.
+        self.problem(at, path, "its value is no valid JSON", None);
+        self.choices.insert(path.pointer.clone(), None);
+        Node {
+            kind: Kind::Map(Vec::new()),
+            at,
         }
     }
 
     fn map(&mut self, entries: &[Entry], shape: Shape<'a>, path: &Path) -> Vec<Entry> {
         let mut known = shape.members();
         let mut chosen = Vec::new();
+        let mut additional = shape.additional();
         match shape.choose(entries, self.subject.leaves) {
             Choice::None => {}
             Choice::One(i, alternative) => {
                 self.choices.insert(path.pointer.clone(), Some(i));
                 chosen = alternative.members();
+                additional = additional.or(alternative.additional());
                 known.extend(alternative.members());
             }
             Choice::NoSuch { key, allowed } => {
@@ -163,7 +175,7 @@ impl<'a> Pass<'a> {
                 known.extend(alternatives.into_iter().flat_map(Shape::members));
             }
         }
-        let mut named = self.spell(entries, &known, shape, path);
+        let mut named = self.spell(entries, &known, additional.is_some(), path);
 
         let mut arranged = Vec::new();
         for (key, member) in &known {
@@ -198,7 +210,7 @@ impl<'a> Pass<'a> {
         // Additional members in an order that does not depend on the file.
         named.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (key, given) in named {
-            let value = match shape.additional() {
+            let value = match additional {
                 Some(additional) => {
                     self.value(&given.value, additional, &path.member(&given.key, &key))
                 }
@@ -219,7 +231,7 @@ impl<'a> Pass<'a> {
         &mut self,
         entries: &'e [Entry],
         known: &[(&str, Shape<'a>)],
-        shape: Shape<'a>,
+        allows_more: bool,
         path: &Path,
     ) -> Vec<(String, &'e Entry)> {
         let mut named: Vec<(String, &Entry)> = Vec::new();
@@ -228,9 +240,9 @@ impl<'a> Pass<'a> {
             let alike = || known.iter().find(|(key, _)| keys::alike(key, &entry.key));
             let spelled = match exact.or_else(alike) {
                 Some((key, _)) => (*key).to_owned(),
-                None if shape.additional().is_some() => entry.key.clone(),
+                None if allows_more => entry.key.clone(),
                 None => {
-                    self.unknown(entry, entries, known, path);
+                    self.unknown(entry, known, path);
                     continue;
                 }
             };
@@ -249,17 +261,10 @@ impl<'a> Pass<'a> {
         named
     }
 
-    fn unknown(
-        &mut self,
-        entry: &Entry,
-        siblings: &[Entry],
-        known: &[(&str, Shape<'a>)],
-        path: &Path,
-    ) {
-        let is_snake = siblings.iter().any(|sibling| sibling.key.contains('_'));
+    fn unknown(&mut self, entry: &Entry, known: &[(&str, Shape<'a>)], path: &Path) {
         let mut valid: Vec<String> = Vec::new();
         for (key, _) in known {
-            let shown = if is_snake {
+            let shown = if self.is_snake {
                 (*key).to_owned()
             } else {
                 keys::to_camel(key)
@@ -269,6 +274,12 @@ impl<'a> Pass<'a> {
             }
         }
         let near = crate::document::did_you_mean(&entry.key, valid.iter().map(String::as_str));
+        if let Some(near) = near
+            && let Some((key, _)) = known.iter().find(|(key, _)| keys::alike(key, near))
+        {
+            self.misspelled
+                .push((path.pointer.clone(), (*key).to_owned()));
+        }
         let is_universal =
             path.pointer.is_empty() && fields::names_in(None).contains(&entry.key.as_str());
         let fix = if near.is_none() && is_universal {
@@ -283,6 +294,12 @@ impl<'a> Pass<'a> {
         );
         self.problem(entry.key_at, path, &message, fix);
     }
+}
+
+/// Whether any key below `node` has an underscore.
+fn has_underscores(node: &Node) -> bool {
+    let is_snake = |entry: &Entry| entry.key.contains('_') || has_underscores(&entry.value);
+    node.entries().iter().any(is_snake) || node.items().iter().any(has_underscores)
 }
 
 fn is_json(text: &str, shape: Shape<'_>) -> bool {

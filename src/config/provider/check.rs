@@ -13,12 +13,7 @@ use super::arrange::Arranged;
 use crate::document::{Kind, Node, Position};
 
 /// Reports every value that the schema refuses.
-pub(super) fn check(
-    subject: &Subject<'_>,
-    arranged: &Arranged,
-    skip_required: bool,
-    report: &mut Report,
-) {
+pub(super) fn check(subject: &Subject<'_>, arranged: &Arranged, report: &mut Report) {
     if !subject.spec.is_object() {
         return;
     }
@@ -45,18 +40,28 @@ pub(super) fn check(
     let mut checker = Checker {
         subject,
         arranged,
-        skip_required,
         report,
     };
-    for error in validator.iter_errors(&value) {
-        checker.error(&error);
+    let errors: Vec<_> = validator.iter_errors(&value).collect();
+    let has_wrong_type = |pointer: &str| {
+        errors.iter().any(|error| {
+            matches!(error.kind(), ValidationErrorKind::Type { .. })
+                && error.instance_path().as_str() == pointer
+        })
+    };
+    for error in &errors {
+        // Of a value of the wrong type nothing else is worth saying.
+        let is_type = matches!(error.kind(), ValidationErrorKind::Type { .. });
+        if is_type || !has_wrong_type(error.instance_path().as_str()) {
+            checker.error(error);
+        }
     }
+    checker.empty();
 }
 
 struct Checker<'a> {
     subject: &'a Subject<'a>,
     arranged: &'a Arranged,
-    skip_required: bool,
     report: &'a mut Report,
 }
 
@@ -80,7 +85,9 @@ impl<'a> Checker<'a> {
             ValidationErrorKind::AdditionalProperties { .. }
             | ValidationErrorKind::UnevaluatedProperties { .. } => {}
             ValidationErrorKind::Required { property } => {
-                if !self.skip_required || !pointer.is_empty() {
+                // A typo of the key is reported already.
+                let is_typo = |(at, key): &(String, String)| at == pointer && property == key;
+                if !self.arranged.misspelled.iter().any(is_typo) {
                     self.required(node, &shown, property, error.schema_path().as_str());
                 }
             }
@@ -97,6 +104,33 @@ impl<'a> Checker<'a> {
                     node.at
                 };
                 self.problem(at, &shown, &message, fix);
+            }
+        }
+    }
+
+    /// A key of the schema as the file spells its keys.
+    fn spelled(&self, key: &str) -> String {
+        if self.arranged.is_snake {
+            key.to_owned()
+        } else {
+            keys::to_camel(key)
+        }
+    }
+
+    /// Warns of required texts that are empty, as an unset secret often arrives.
+    fn empty(&mut self) {
+        let required = self.subject.spec.get("required").and_then(Value::as_array);
+        for key in required.into_iter().flatten().filter_map(Value::as_str) {
+            if let Some(node) = self.arranged.node.get(key)
+                && node.as_str() == Some("")
+            {
+                let field = format!("providerConfig.{}", self.spelled(key));
+                let place = Place {
+                    at: node.at,
+                    connector: self.subject.connector,
+                    field: &field,
+                };
+                self.report.warning(&place, "is required, and empty", None);
             }
         }
     }
@@ -129,7 +163,7 @@ impl<'a> Checker<'a> {
             // Writing to a String cannot fail.
             let _ = match node.kind {
                 Kind::List(_) => write!(shown, "[{part}]"),
-                _ => write!(shown, ".{}", keys::to_camel(&part)),
+                _ => write!(shown, ".{}", self.spelled(&part)),
             };
             node = next;
         }
@@ -167,15 +201,7 @@ impl<'a> Checker<'a> {
         let schema = parent(self.subject.spec, schema_path);
         let member = schema.and_then(|schema| schema.get("properties")?.get(key));
         let word = |name: &str| member.and_then(|member| member.get(name)?.as_str());
-        let spelled = if node
-            .entries()
-            .iter()
-            .any(|entry| entry.key.contains('_') && entry.key_at.line > 0)
-        {
-            key.to_owned()
-        } else {
-            keys::to_camel(key)
-        };
+        let spelled = self.spelled(key);
         let what = word("title").or(word("description")).map(one_line);
         let message = match what {
             Some(what) if !what.eq_ignore_ascii_case(&spelled) => {

@@ -33,11 +33,8 @@ pub(super) struct Subject<'a> {
 /// Gives the map that templates read: spelled as in the schema, in the schema's order, defaults
 /// filled in, without positions (moving an entry in the file is no change of the connector).
 pub(super) fn read(subject: &Subject<'_>, given: &Node, report: &mut Report) -> Node {
-    let problems_before = report.problem_count();
     let arranged = arrange::arrange(subject, given, report);
-    // A key that is unknown is a value that is missing: do not report one mistake twice.
-    let skip_required = report.problem_count() > problems_before;
-    check::check(subject, &arranged, skip_required, report);
+    check::check(subject, &arranged, report);
     without_positions(&arranged.node)
 }
 

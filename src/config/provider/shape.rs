@@ -16,15 +16,17 @@ const MAX_REFERENCES: usize = 16;
 pub(in crate::config) struct Shape<'a> {
     schema: &'a Value,
     root: &'a Value,
+    /// Steps through lists of schemas and references, which may form a circle.
+    depth: usize,
 }
 
 impl<'a> Shape<'a> {
     /// The schema of a whole `providerConfig`.
     pub(in crate::config) fn of(root: &'a Value) -> Self {
-        Self::at(root, root)
+        Self::at(root, root, 0)
     }
 
-    fn at(schema: &'a Value, root: &'a Value) -> Self {
+    fn at(schema: &'a Value, root: &'a Value, depth: usize) -> Self {
         let mut schema = schema;
         for _ in 0..MAX_REFERENCES {
             let target = schema
@@ -36,16 +38,28 @@ impl<'a> Shape<'a> {
                 None => break,
             }
         }
-        Self { schema, root }
+        Self {
+            schema,
+            root,
+            depth,
+        }
+    }
+
+    fn anything(self) -> Self {
+        static ANYTHING: Value = Value::Bool(true);
+        Self::at(&ANYTHING, self.root, 0)
     }
 
     fn list(self, keyword: &str) -> Vec<Self> {
+        if self.depth == MAX_REFERENCES {
+            return Vec::new();
+        }
         self.schema
             .get(keyword)
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .map(|schema| Self::at(schema, self.root))
+            .map(|schema| Self::at(schema, self.root, self.depth + 1))
             .collect()
     }
 
@@ -57,7 +71,7 @@ impl<'a> Shape<'a> {
             .and_then(Value::as_object)
             .into_iter()
             .flatten()
-            .map(|(key, schema)| (key.as_str(), Self::at(schema, self.root)))
+            .map(|(key, schema)| (key.as_str(), Self::at(schema, self.root, 0)))
             .collect();
         for part in self.list("allOf") {
             members.extend(part.members());
@@ -74,21 +88,20 @@ impl<'a> Shape<'a> {
 
     /// The schema of list elements.
     pub(super) fn items(self) -> Self {
-        static ANYTHING: Value = Value::Bool(true);
-        let schema = self.schema.get("items").unwrap_or(&ANYTHING);
-        Self::at(schema, self.root)
+        match self.schema.get("items") {
+            Some(schema) => Self::at(schema, self.root, 0),
+            None => self.anything(),
+        }
     }
 
     /// The schema of members that are not named; `None` when there may be none.
     pub(super) fn additional(self) -> Option<Self> {
-        static ANYTHING: Value = Value::Bool(true);
         match self.schema.get("additionalProperties") {
-            Some(Value::Bool(true)) => Some(Self::at(&ANYTHING, self.root)),
-            Some(schema @ Value::Object(_)) => Some(Self::at(schema, self.root)),
-            Some(_) => None,
+            Some(Value::Bool(true)) => Some(self.anything()),
+            Some(schema @ Value::Object(_)) => Some(Self::at(schema, self.root, 0)),
             // A schema that says nothing of members leaves them free.
-            None if !self.describes_members() => Some(Self::at(&ANYTHING, self.root)),
-            None => None,
+            None if !self.describes_members() => Some(self.anything()),
+            _ => None,
         }
     }
 
