@@ -199,6 +199,12 @@ fn widened(spec: &Value) -> Value {
         .filter(|(key, _)| KEPT.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
+    if spec.get("properties").is_none()
+        && let Some(required) = spec.get("required").and_then(Value::as_array)
+    {
+        let keys = required.iter().filter_map(Value::as_str);
+        schema.insert("allOf".to_owned(), keys.map(needs).collect());
+    }
     for keyword in ["oneOf", "anyOf", "allOf"] {
         if let Some(parts) = spec.get(keyword).and_then(Value::as_array) {
             schema.insert(keyword.to_owned(), parts.iter().map(widened).collect());
@@ -235,6 +241,16 @@ fn widened(spec: &Value) -> Value {
     Value::Object(outer)
 }
 
+/// That a key is there, in either spelling.
+fn needs(key: &str) -> Value {
+    let camel = keys::to_camel(key);
+    if camel == key {
+        json!({ "required": [key] })
+    } else {
+        json!({ "anyOf": [{ "required": [camel] }, { "required": [key] }] })
+    }
+}
+
 fn members_in_both_spellings(
     spec: &Map<String, Value>,
     members: &Map<String, Value>,
@@ -251,11 +267,7 @@ fn members_in_both_spellings(
         let camel = keys::to_camel(key);
         let member = widened(member);
         if is_required(key) {
-            needed.push(if camel == *key {
-                json!({ "required": [key] })
-            } else {
-                json!({ "anyOf": [{ "required": [camel] }, { "required": [key] }] })
-            });
+            needed.push(needs(key));
         }
         if camel != *key {
             properties.insert(camel, member.clone());

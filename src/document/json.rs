@@ -419,6 +419,8 @@ impl<'a> Reader<'a> {
             Some('$') => {
                 Mistake::new(self.at, "a substitution without quotes").fix("write \"${…}\"")
             }
+            _ if within.is_none() => Mistake::new(self.at, "the file is no JSON")
+                .fix("it starts with a { and has its keys in double quotes"),
             _ => Mistake::new(self.at, "this is no JSON value").fix("text stands in double quotes"),
         }
     }

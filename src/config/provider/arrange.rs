@@ -31,7 +31,7 @@ pub(super) fn arrange(subject: &Subject<'_>, given: &Node, report: &mut Report) 
         report,
         choices: BTreeMap::new(),
         misspelled: Vec::new(),
-        is_snake: has_underscores(given),
+        is_snake: subject.variables.is_none() && has_underscores(given),
     };
     let path = Path {
         shown: "providerConfig".to_owned(),

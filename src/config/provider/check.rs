@@ -12,13 +12,45 @@ use super::Subject;
 use super::arrange::Arranged;
 use crate::document::{Kind, Node, Position};
 
+/// Formats that are not checked.
+const IGNORED_FORMATS: &[&str] = &[
+    "date",
+    "time",
+    "date-time",
+    "email",
+    "idn-email",
+    "hostname",
+    "idn-hostname",
+    "ipv4",
+    "ipv6",
+    "iri",
+    "iri-reference",
+    "uri-reference",
+    "uri-template",
+    "json-pointer",
+    "relative-json-pointer",
+    "regex",
+];
+
+/// Whether a text is an address that requests can go to.
+fn is_address(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|h| !h.is_empty())
+    })
+}
+
 /// Reports every value that the schema refuses.
 pub(super) fn check(subject: &Subject<'_>, arranged: &Arranged, report: &mut Report) {
     if !subject.spec.is_object() {
         return;
     }
-    // `format` is advice to forms in these specifications; public manifests get it wrong.
-    let options = jsonschema::draft7::options().should_validate_formats(false);
+    let mut options = jsonschema::draft7::options()
+        .should_validate_formats(true)
+        .with_format("uri", is_address);
+    // Other formats are advice to forms in these specifications; public manifests get them wrong.
+    for format in IGNORED_FORMATS {
+        options = options.with_format(*format, |_: &str| true);
+    }
     let validator = match options.build(subject.spec) {
         Ok(validator) => validator,
         Err(error) => {
@@ -185,6 +217,26 @@ impl<'a> Checker<'a> {
             }
             Some(None) => {}
             _ if self.subject.leaves.has_opaque(node) => {}
+            _ if let Some(needs) = missing_keys(context) => {
+                // Keys that are misspelled are reported already.
+                let is_typo = |(at, key): &(String, String)| {
+                    at == pointer && needs.iter().flatten().any(|need| need == key)
+                };
+                if !self.arranged.misspelled.iter().any(is_typo) {
+                    let ways: Vec<String> = needs
+                        .iter()
+                        .map(|keys| {
+                            let keys: Vec<String> = keys
+                                .iter()
+                                .map(|key| format!("\"{}\"", self.spelled(key)))
+                                .collect();
+                            keys.join(" and ")
+                        })
+                        .collect();
+                    let message = format!("needs {}", ways.join(", or "));
+                    self.problem(node.at, shown, &message, None);
+                }
+            }
             _ => {
                 let message = "fits none of the forms that this field may have";
                 let fix = format!(
@@ -234,6 +286,24 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// The keys that each alternative misses, when that is all they complain of.
+fn missing_keys(context: &[Vec<ValidationError<'static>>]) -> Option<Vec<Vec<String>>> {
+    context
+        .iter()
+        .map(|errors| {
+            errors
+                .iter()
+                .map(|error| match error.kind() {
+                    ValidationErrorKind::Required { property } => {
+                        property.as_str().map(str::to_owned)
+                    }
+                    _ => None,
+                })
+                .collect()
+        })
+        .collect()
+}
+
 /// Whether a rule looks at a value as a whole, so that one unknown leaf leaves it undecided.
 fn is_composite(kind: &ValidationErrorKind) -> bool {
     !matches!(kind, ValidationErrorKind::Type { .. })
@@ -275,6 +345,10 @@ fn describe(
                 .and_then(|schema| schema.get("pattern_descriptor")?.as_str())
                 .unwrap_or(pattern);
             (format!("does not have the form {form}"), example())
+        }
+        ValidationErrorKind::Format { format } if format == "uri" => {
+            let fix = example().or_else(|| Some("write it as https://HOST".to_owned()));
+            ("is no address of the web".to_owned(), fix)
         }
         ValidationErrorKind::MinLength { limit: 1 } => ("is empty".to_owned(), example()),
         ValidationErrorKind::MinLength { limit } => {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::source::manifest::catalog::Manifest;
+use crate::source::manifest::metadata::Metadata;
 
 /// Planted in the environment; must never be read in a message.
 const CANARY: &str = "canary-5f3a";
@@ -24,6 +25,7 @@ fn manifest(kind: &str, streams: &[&str], spec: serde_json::Value) -> Manifest {
         spec,
         streams: streams.iter().map(|name| ((*name).into(), None)).collect(),
         poll_interval: Some(Duration::from_secs(30)),
+        metadata: Metadata::default(),
         document: Node::synthetic(Kind::Null),
         file: "test.yaml".into(),
     }
@@ -90,6 +92,15 @@ fn catalog() -> Arc<Catalog> {
             "severity": { "type": "array", "items": { "type": "string" } }
         }
     });
+    let github = json!({
+        "type": "object",
+        "anyOf": [{ "required": ["repositories"] }, { "required": ["organization"] }],
+        "properties": {
+            "base_url": { "type": "string", "format": "uri", "default": "https://api.github.com" },
+            "repositories": { "type": "array", "items": { "type": "string" } },
+            "organization": { "type": "string" }
+        }
+    });
     let free = json!({
         "type": "object",
         "properties": { "base_url": { "type": "string" } },
@@ -101,6 +112,7 @@ fn catalog() -> Arc<Catalog> {
         manifest("JIRA", &["issues", "projects"], jira),
         teams,
         manifest("NOAA_WEATHER", &["alerts"], noaa),
+        manifest("GITHUB", &["issues"], github),
         manifest("FREE", &["things"], free),
     ]))
 }
@@ -171,6 +183,14 @@ fn provider(config: &ConnectorConfig) -> serde_json::Value {
         }
     }
     json(&config.provider)
+}
+
+/// Compares with `snapshots/NAME.snap`.
+fn assert_page(name: &str, page: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, page));
 }
 
 /// What `validate` would print, with the directory taken out.

@@ -34,19 +34,22 @@ fn report_files(cases: &[&str]) -> String {
 
 #[test]
 fn syntax() {
-    insta::assert_snapshot!(report_files(&[
-        "",
-        "{ \"connectors\": [], }",
-        "{ \"connectors\": [ {} {} ] }",
-        "{ \"connectors\": [ { 'name': 'x' } ] }",
-        "{\n  // mine\n  \"connectors\": []\n}",
-        "{ \"connectors\": [ { \"name\": \"x } ] }",
-        "{ \"connectors\": [ { \"name\": x } ] }",
-        "{ \"connectors\": [ { \"enabled\": True } ] }",
-        "{ \"connectors\": [ { \"name\": \"x\" ]",
-        "{ \"connectors\": [",
-        "connectors:\n  - name: x",
-    ]));
+    assert_page(
+        "syntax",
+        &report_files(&[
+            "",
+            "{ \"connectors\": [], }",
+            "{ \"connectors\": [ {} {} ] }",
+            "{ \"connectors\": [ { 'name': 'x' } ] }",
+            "{\n  // mine\n  \"connectors\": []\n}",
+            "{ \"connectors\": [ { \"name\": \"x } ] }",
+            "{ \"connectors\": [ { \"name\": x } ] }",
+            "{ \"connectors\": [ { \"enabled\": True } ] }",
+            "{ \"connectors\": [ { \"name\": \"x\" ]",
+            "{ \"connectors\": [",
+            "connectors:\n  - name: x",
+        ]),
+    );
 }
 
 #[test]
@@ -61,20 +64,23 @@ fn a_byte_order_mark_is_accepted() {
 
 #[test]
 fn the_top_of_the_file() {
-    insta::assert_snapshot!(report_files(&[
-        "[]",
-        "\"connectors\"",
-        "{}",
-        "{ \"connectors\": {} }",
-        "{ \"connectors\": null }",
-        "{ \"conectors\": [] }",
-        "{ \"connectors\": [], \"pollIntervalMs\": 5 }",
-        "{ \"connectors\": [], \"defaults\": [] }",
-        "{ \"connectors\": [], \"$schema\": 5 }",
-        "{ \"connectors\": [ \"jira-prod\" ] }",
-        "{ \"connectors\": [ {} ] }",
-        "{ \"connectors\": [],\n  \"connectors\": [] }",
-    ]));
+    assert_page(
+        "the_top_of_the_file",
+        &report_files(&[
+            "[]",
+            "\"connectors\"",
+            "{}",
+            "{ \"connectors\": {} }",
+            "{ \"connectors\": null }",
+            "{ \"conectors\": [] }",
+            "{ \"connectors\": [], \"pollIntervalMs\": 5 }",
+            "{ \"connectors\": [], \"defaults\": [] }",
+            "{ \"connectors\": [], \"$schema\": 5 }",
+            "{ \"connectors\": [ \"jira-prod\" ] }",
+            "{ \"connectors\": [ {} ] }",
+            "{ \"connectors\": [],\n  \"connectors\": [] }",
+        ]),
+    );
 }
 
 #[test]
@@ -87,13 +93,16 @@ fn defaults() {
         "{ \"requestTimeoutMs\": \"${NOT_SET}\" }",
         "{ \"retryConfig\": { \"baseDelayMs\": 5, \"maxDelayMs\": 1 } }",
     ];
-    insta::assert_snapshot!(report(cases.iter().map(|defaults| {
-        let text = with_provider("NOAA_WEATHER", "{}");
-        (
-            *defaults,
-            text.replacen('{', &format!("{{ \"defaults\": {defaults},"), 1),
-        )
-    })));
+    assert_page(
+        "defaults",
+        &report(cases.iter().map(|defaults| {
+            let text = with_provider("NOAA_WEATHER", "{}");
+            (
+                *defaults,
+                text.replacen('{', &format!("{{ \"defaults\": {defaults},"), 1),
+            )
+        })),
+    );
 }
 
 #[test]
@@ -116,62 +125,68 @@ fn names_and_types() {
         "\"name\": \"a\", \"type\": \"NOAA_WEATHER\", \"manifest\": \"x.yaml\"",
         "\"name\": \"a\", \"type\": \"NOAA_WEATHER\" },\n  { \"name\": \"a\", \"type\": \"FREE\"",
     ];
-    insta::assert_snapshot!(report(cases.iter().map(|fields| (*fields, entry(fields)))));
+    assert_page(
+        "names_and_types",
+        &report(cases.iter().map(|fields| (*fields, entry(fields)))),
+    );
 }
 
 #[test]
 fn fields_of_a_connector() {
-    insta::assert_snapshot!(report_lines(&[
-        "\"pollInterval\": 60000",
-        "\"poll_interval_ms\": 60000",
-        "\"baseUrl\": \"https://x\"",
-        "\"baseDelayMs\": 5",
-        "\"retryConfig.baseDelayMs\": 5",
-        "\"colour\": \"red\"",
-        "\"enabled\": \"true\"",
-        "\"enabled\": 1",
-        "\"enabled\": \"${CANARY}\"",
-        "\"pollIntervalMs\": 99",
-        "\"pollIntervalMs\": \"60000\"",
-        "\"pollIntervalMs\": \"1m\"",
-        "\"pollIntervalMs\": 1000.5",
-        "\"pollIntervalMs\": null",
-        "\"pollIntervalMs\": 99999999999999999999",
-        "\"pollIntervalMs\": \"${CANARY}\"",
-        "\"requestTimeoutMs\": 0",
-        "\"requestTimeoutMs\": -1",
-        "\"maxRetries\": -1",
-        "\"maxRetries\": 101",
-        "\"leaseTtlSeconds\": 0",
-        "\"outputStream\": \"\"",
-        "\"outputStream\": \"my signals\"",
-        "\"outputStream\": \"lease:jira-prod\"",
-        "\"outputMaxLen\": -1",
-        "\"tenantId\": 5",
-        "\"retryConfig\": 5",
-        "\"retryConfig\": { \"jitter\": 0.1 }",
-        "\"retryConfig\": { \"jitterRatio\": 1.5 }",
-        "\"retryConfig\": { \"jitterRatio\": \"0.1\" }",
-        "\"retryConfig\": { \"baseDelayMs\": 500, \"maxDelayMs\": 100 }",
-        "\"streams\": []",
-        "\"streams\": [\"isues\"]",
-        "\"streams\": [\"issues\", \"issues\"]",
-        "\"streams\": [5]",
-        "\"streams\": { \"issues\": true }",
-        "\"streams\": [\"${CANARY}\"]",
-        "\"changeDetection\": { \"ignore\": [\"fields.lastViewed\"] }",
-        "\"changeDetection\": { \"ignore\": [\"/a~2\", \"\"] }",
-        "\"changeDetection\": { \"ignored\": [] }",
-        "\"changeDetection\": { \"deletions\": \"no\" }",
-        "\"changeDetection\": { \"lookbackSeconds\": -5 }",
-        "\"changeDetection\": { \"retentionDays\": 0, \"maxKeys\": 0 }",
-        "\"webhook\": { \"secret\": \"x\" }",
-        "\"webhook\": { \"secrets\": \"x\" }",
-        "\"webhook\": { \"allowIps\": [\"10.0.0.0/33\", \"example.org\"] }",
-        "\"webhook\": { \"dedupeDays\": 0 }",
-        "\"maxRetries\": 1, \"maxRetries\": 2",
-        "\"providerconfig\": {}",
-    ]));
+    assert_page(
+        "fields_of_a_connector",
+        &report_lines(&[
+            "\"pollInterval\": 60000",
+            "\"poll_interval_ms\": 60000",
+            "\"baseUrl\": \"https://x\"",
+            "\"baseDelayMs\": 5",
+            "\"retryConfig.baseDelayMs\": 5",
+            "\"colour\": \"red\"",
+            "\"enabled\": \"true\"",
+            "\"enabled\": 1",
+            "\"enabled\": \"${CANARY}\"",
+            "\"pollIntervalMs\": 99",
+            "\"pollIntervalMs\": \"60000\"",
+            "\"pollIntervalMs\": \"1m\"",
+            "\"pollIntervalMs\": 1000.5",
+            "\"pollIntervalMs\": null",
+            "\"pollIntervalMs\": 99999999999999999999",
+            "\"pollIntervalMs\": \"${CANARY}\"",
+            "\"requestTimeoutMs\": 0",
+            "\"requestTimeoutMs\": -1",
+            "\"maxRetries\": -1",
+            "\"maxRetries\": 101",
+            "\"leaseTtlSeconds\": 0",
+            "\"outputStream\": \"\"",
+            "\"outputStream\": \"my signals\"",
+            "\"outputStream\": \"lease:jira-prod\"",
+            "\"outputMaxLen\": -1",
+            "\"tenantId\": 5",
+            "\"retryConfig\": 5",
+            "\"retryConfig\": { \"jitter\": 0.1 }",
+            "\"retryConfig\": { \"jitterRatio\": 1.5 }",
+            "\"retryConfig\": { \"jitterRatio\": \"0.1\" }",
+            "\"retryConfig\": { \"baseDelayMs\": 500, \"maxDelayMs\": 100 }",
+            "\"streams\": []",
+            "\"streams\": [\"isues\"]",
+            "\"streams\": [\"issues\", \"issues\"]",
+            "\"streams\": [5]",
+            "\"streams\": { \"issues\": true }",
+            "\"streams\": [\"${CANARY}\"]",
+            "\"changeDetection\": { \"ignore\": [\"fields.lastViewed\"] }",
+            "\"changeDetection\": { \"ignore\": [\"/a~2\", \"\"] }",
+            "\"changeDetection\": { \"ignored\": [] }",
+            "\"changeDetection\": { \"deletions\": \"no\" }",
+            "\"changeDetection\": { \"lookbackSeconds\": -5 }",
+            "\"changeDetection\": { \"retentionDays\": 0, \"maxKeys\": 0 }",
+            "\"webhook\": { \"secret\": \"x\" }",
+            "\"webhook\": { \"secrets\": \"x\" }",
+            "\"webhook\": { \"allowIps\": [\"10.0.0.0/33\", \"example.org\"] }",
+            "\"webhook\": { \"dedupeDays\": 0 }",
+            "\"maxRetries\": 1, \"maxRetries\": 2",
+            "\"providerconfig\": {}",
+        ]),
+    );
 }
 
 #[test]
@@ -217,23 +232,44 @@ fn provider_configuration() {
         more("\"limits\": 5"),
     ];
     let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
-    insta::assert_snapshot!(report_providers("JIRA", &cases));
+    assert_page("provider_configuration", &report_providers("JIRA", &cases));
 }
 
 #[test]
 fn alternatives_in_a_provider_configuration() {
-    insta::assert_snapshot!(report_providers(
-        "TEAMS",
-        &[
-            "{}",
-            "{ \"credentials\": {} }",
-            "{ \"credentials\": \"canary-5f3a\" }",
-            "{ \"credentials\": { \"authType\": \"basic\", \"token\": \"t\" } }",
-            "{ \"credentials\": { \"authType\": \"oauth\", \"clientId\": \"c\" } }",
-            "{ \"credentials\": { \"authType\": \"oauth\", \"clientId\": 5, \"clientSecret\": \"s\" } }",
-            "{ \"credentials\": { \"authType\": \"token\", \"tokn\": \"canary-5f3a\" } }",
-        ]
-    ));
+    assert_page(
+        "alternatives_in_a_provider_configuration",
+        &report_providers(
+            "TEAMS",
+            &[
+                "{}",
+                "{ \"credentials\": {} }",
+                "{ \"credentials\": \"canary-5f3a\" }",
+                "{ \"credentials\": { \"authType\": \"basic\", \"token\": \"t\" } }",
+                "{ \"credentials\": { \"authType\": \"oauth\", \"clientId\": \"c\" } }",
+                "{ \"credentials\": { \"authType\": \"oauth\", \"clientId\": 5, \"clientSecret\": \"s\" } }",
+                "{ \"credentials\": { \"authType\": \"token\", \"tokn\": \"canary-5f3a\" } }",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn one_of_several_keys_is_needed() {
+    assert_page(
+        "one_of_several_keys_is_needed",
+        &report_providers(
+            "GITHUB",
+            &[
+                "{}",
+                "{ \"repositorys\": [\"a/b\"] }",
+                "{ \"organization\": 5 }",
+                "{ \"organization\": \"o\", \"baseUrl\": \"github.example.org\" }",
+                "{ \"organization\": \"o\", \"baseUrl\": \"localhost:8080\" }",
+                "{ \"organization\": \"o\", \"baseUrl\": \"\" }",
+            ],
+        ),
+    );
 }
 
 #[test]
@@ -257,7 +293,7 @@ fn substitutions() {
         "\"enabled\": false, \"tenantId\": \"${CANARY\"",
         "\"enabled\": false, \"pollIntervalMs\": 5, \"tenantId\": \"${NOT_SET}\"",
     ];
-    insta::assert_snapshot!(report_lines(&cases));
+    assert_page("substitutions", &report_lines(&cases));
 }
 
 #[test]
@@ -274,7 +310,10 @@ fn all_problems_of_a_file_in_its_order() {
   ],
   "conectors": 1
 }"#;
-    insta::assert_snapshot!(shown(load_text(text, &[], &[])));
+    assert_page(
+        "all_problems_of_a_file_in_its_order",
+        &shown(load_text(text, &[], &[])),
+    );
 }
 
 #[test]
@@ -303,7 +342,7 @@ fn warnings() {
             &[],
         ));
     let page = page + &shown(load_text("{ \"connectors\": [] }", &[], &[]));
-    insta::assert_snapshot!(page);
+    assert_page("warnings", &page);
 }
 
 #[test]
