@@ -7,6 +7,7 @@
 )]
 
 mod documented_configurations;
+mod generated;
 mod http_client;
 mod http_environment;
 mod ops_http;

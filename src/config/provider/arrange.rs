@@ -17,7 +17,7 @@ pub(super) struct Arranged {
     /// Which alternative was taken, by the JSON pointer of the map that has alternatives; `None`
     /// when the choice is wrong and reported.
     pub(super) choices: BTreeMap<String, Option<usize>>,
-    /// Whether the file writes keys in snake_case, so that messages shall too.
+    /// Whether the file writes keys in `snake_case`, so that messages shall too.
     pub(super) is_snake: bool,
     /// Keys, in the schema's spelling, that a reported unknown key is a typo of; with the JSON
     /// pointer of their map.

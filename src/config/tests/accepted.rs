@@ -57,7 +57,8 @@ fn every_field_arrives() {
     assert_eq!(config.retry.base_delay, Duration::from_millis(1));
     assert_eq!(config.retry.max_delay, Duration::from_millis(2));
     assert!((config.retry.jitter_ratio - 0.5).abs() < f64::EPSILON);
-    assert_eq!(config.streams, ["issues".into(), "projects".into()]);
+    let streams: Vec<&str> = config.streams.iter().map(|name| &**name).collect();
+    assert_eq!(streams, ["issues", "projects"]);
     assert_eq!(config.tenant.as_deref(), Some("acme"));
     assert_eq!(config.output_max_len, 0);
     let change = &config.change_detection;
