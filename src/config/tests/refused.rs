@@ -194,7 +194,7 @@ fn an_unavailable_stream() {
     let text = "{ \"connectors\": [ { \"name\": \"a\", \"type\": \"TEAMS\", \
                 \"streams\": [\"calls\"], \"providerConfig\": { \"credentials\": \
                 { \"token\": \"t\" } } } ] }";
-    insta::assert_snapshot!(shown(load_text(text, &[], &[])), @r#"  connectors.json:1:62: connector "a", streams[0]: stream "calls" cannot be read: it needs a CustomRetriever"#);
+    insta::assert_snapshot!(shown(load_text(text, &[], &[])), @r#"  connectors.json:1:63: connector "a", streams[0]: stream "calls" cannot be read: it needs a CustomRetriever"#);
 }
 
 #[test]
