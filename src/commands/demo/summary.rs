@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::sandbox::{Proof, Requests, Sandbox};
-use crate::registry::ConnectorRegistry;
+use crate::registry::ConnectorStatus;
 use crate::store::StreamEntry;
 
 /// The lines at the end.
@@ -32,14 +32,13 @@ impl Summary {
     /// `fresh`: the store held nothing before; `settled`: every connector ended a last poll.
     pub(super) fn new(
         sandbox: &Sandbox,
-        registry: &ConnectorRegistry,
+        connectors: &[ConnectorStatus],
         entries: &[StreamEntry],
         fresh: bool,
         settled: bool,
     ) -> Self {
-        let connectors = registry
-            .all()
-            .into_iter()
+        let connectors = connectors
+            .iter()
             .map(|status| {
                 let own: Vec<_> = entries
                     .iter()
@@ -55,7 +54,7 @@ impl Summary {
                     fetched: status.totals.items_fetched,
                     published: own.len() as u64,
                     deleted: own.iter().filter(is_deletion).count() as u64,
-                    name: status.name,
+                    name: status.name.clone(),
                 }
             })
             .collect();

@@ -36,7 +36,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Whether each version arrived once, in order, and nothing else did.
+    /// Whether there were versions, each arrived once, in order, and nothing else did.
     pub fn holds(&self) -> bool {
         self.problems.is_empty() && self.missing.is_empty()
     }
@@ -140,6 +140,9 @@ impl Ledger {
                     .problems
                     .push(format!("{stream} {subject} holds no such record")),
             }
+        }
+        if self.served.is_empty() {
+            proof.problems.push("nothing was ever read".to_owned());
         }
         self.compare(&seen, &mut proof);
         for key in self.gone.difference(&deleted) {
