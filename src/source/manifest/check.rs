@@ -68,7 +68,6 @@ async fn health(
         conditional: false,
         ignored: AtomicBool::new(false),
     };
-    run.pace.turn().await;
     let sent = run.client.send(&request, &verdicts);
     let response = match check.timeout {
         Some(timeout) => tokio::time::timeout(timeout, sent).await.map_err(|_| {

@@ -16,7 +16,6 @@ pub mod filter;
 pub mod metadata;
 pub mod normalize;
 mod options;
-mod pace;
 mod paginate;
 pub mod partition;
 mod requester;
@@ -40,7 +39,6 @@ use futures::FutureExt as _;
 
 use self::catalog::{Manifest, describe};
 use self::errors::Secrets;
-use self::pace::Pace;
 use self::retriever::{ParentCache, Retriever, Run};
 use self::stream::{Builder, Parts};
 use self::template::Context;
@@ -67,7 +65,6 @@ pub struct ManifestSource {
     /// `providerConfig`, as templates see it.
     config: Value,
     secrets: Secrets,
-    pace: Pace,
     detection: ChangeDetection,
     specs: Vec<StreamSpec>,
     streams: Vec<Option<Built>>,
@@ -135,7 +132,6 @@ impl ManifestSource {
             client,
             clock,
             secrets,
-            pace: Pace::new(manifest.metadata.requests_per_second),
             detection: connector.change_detection.clone(),
             specs,
             streams,
@@ -152,7 +148,6 @@ impl ManifestSource {
             config: &self.config,
             clock: self.clock,
             secrets: &self.secrets,
-            pace: &self.pace,
             no_parameters: &self.no_parameters,
         }
     }

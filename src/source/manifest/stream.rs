@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::cursor::DatetimeBasedCursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
-use super::fields::{self, flag, list, optional, problem, required, type_of};
+use super::fields::{flag, list, optional, required, text, type_of};
 use super::metadata::SignalMetadata;
 use super::options::{RequestOption, RequestOptions};
 use super::paginate::Paginator;
+use super::partition::{ListPartitionRouter, ParentStreamConfig, PartitionRouter};
 use super::requester::Requester;
 use super::select::RecordSelector;
 use super::slice::StreamSlice;
@@ -27,7 +28,8 @@ pub(super) struct Parts {
     pub(super) cursor: Option<DatetimeBasedCursor>,
     /// Where the cursor's value stands, if not at the top of a record.
     pub(super) cursor_pointer: Option<Pointer>,
-    pub(super) router: Option<Router>,
+    /// Several make every combination of their partitions; none, no partition at all.
+    pub(super) routers: Vec<Router>,
     pub(super) slice_options: SliceOptions,
     /// A page token already says which slice it is of.
     pub(super) slice_options_on_first_page_only: bool,
@@ -40,23 +42,13 @@ pub(super) struct Parts {
     pub(super) time: Option<Pointer>,
 }
 
-/// How a stream is cut into partitions.
+/// One way in which a stream is cut into partitions.
 #[derive(Debug, Clone)]
 pub(super) enum Router {
     /// Values that the manifest or configuration lists.
-    List { values: Values, key: Expr },
+    List(ListPartitionRouter),
     /// One partition per record of other streams, one stream after the other.
     Substream(Vec<Parent>),
-    /// Every combination of these.
-    Product(Vec<Router>),
-}
-
-/// The values of a list.
-#[derive(Debug, Clone)]
-pub(super) enum Values {
-    Each(Vec<Expr>),
-    /// A template that gives a list.
-    All(Expr),
 }
 
 /// A stream whose records are partitions of another.
@@ -64,11 +56,7 @@ pub(super) enum Values {
 pub(super) struct Parent {
     pub(super) name: Arc<str>,
     pub(super) parts: Arc<Parts>,
-    /// Where in a parent record the value stands.
-    pub(super) key: Vec<Expr>,
-    pub(super) partition_field: Expr,
-    /// Paths of further fields that templates see.
-    pub(super) extra_fields: Vec<Vec<String>>,
+    pub(super) config: ParentStreamConfig,
     /// Tells parents of one read apart: two streams with the same parent read it once.
     pub(super) identity: Arc<str>,
 }
@@ -156,9 +144,9 @@ impl Builder<'_> {
         if let Some(node) = incremental {
             slice_options.add_cursor(node)?;
         }
-        let router = match optional(retriever, "partition_router") {
-            None => None,
-            Some(router) => Some(self.router(router, &mut slice_options)?),
+        let routers = match optional(retriever, "partition_router") {
+            None => Vec::new(),
+            Some(router) => self.routers(router, &mut slice_options)?,
         };
         let flag_of = |key| incremental.map_or(Ok(false), |node| flag(node, key));
         let is_data_feed = flag_of("is_data_feed")?;
@@ -183,7 +171,7 @@ impl Builder<'_> {
             )?,
             cursor,
             cursor_pointer: signal.and_then(|signal| signal.cursor.clone()),
-            router,
+            routers,
             slice_options,
             slice_options_on_first_page_only: flag(
                 retriever,
@@ -196,87 +184,41 @@ impl Builder<'_> {
         })
     }
 
-    fn router(&self, node: &Node, options: &mut SliceOptions) -> Result<Router, Problem> {
-        if let Kind::List(routers) = &node.kind {
-            let routers: Vec<Router> = routers
-                .iter()
-                .map(|router| self.router(router, options))
-                .collect::<Result<_, _>>()?;
-            return Ok(Router::Product(routers));
-        }
-        match type_of(node) {
-            Some("ListPartitionRouter") => {
-                let values = required(node, "values")?;
-                let key = Expr::required(node, "cursor_field")?;
-                options.add(node, "request_option", &key, false)?;
-                let values = match &values.kind {
-                    Kind::List(items) => Values::Each(
-                        items
-                            .iter()
-                            .map(|item| Expr::of("values", item, node))
-                            .collect::<Result<_, _>>()?,
-                    ),
-                    _ => Values::All(Expr::of("values", values, node)?),
-                };
-                Ok(Router::List { values, key })
-            }
-            Some("SubstreamPartitionRouter") => {
-                let mut parents = Vec::new();
-                for config in list(node, "parent_stream_configs")? {
-                    parents.push(self.parent(config, options)?);
+    fn routers(&self, node: &Node, options: &mut SliceOptions) -> Result<Vec<Router>, Problem> {
+        let nodes = match &node.kind {
+            Kind::List(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let mut routers = Vec::new();
+        for (router, node) in PartitionRouter::build_all(node)?.into_iter().zip(nodes) {
+            routers.push(match router {
+                PartitionRouter::List(list) => {
+                    let key = Expr::required(node, "cursor_field")?;
+                    options.add(node, "request_option", &key, false)?;
+                    Router::List(list)
                 }
-                if parents.is_empty() {
-                    return Err(problem(
-                        node.at,
-                        "SubstreamPartitionRouter has no parent_stream_configs",
-                        "add at least one",
-                    ));
+                PartitionRouter::Substream(substream) => {
+                    let configs = list(node, "parent_stream_configs")?;
+                    let mut parents = Vec::new();
+                    for (config, node) in substream.parents().iter().zip(configs) {
+                        let key = Expr::required(node, "partition_field")?;
+                        options.add(node, "request_option", &key, false)?;
+                        parents.push(self.parent(config, node)?);
+                    }
+                    Router::Substream(parents)
                 }
-                Ok(Router::Substream(parents))
-            }
-            _ => Err(unsupported(node)),
+            });
         }
+        Ok(routers)
     }
 
-    fn parent(&self, node: &Node, options: &mut SliceOptions) -> Result<Parent, Problem> {
-        if optional(node, "lazy_read_pointer").is_some_and(|node| !node.items().is_empty()) {
-            return Err(problem(
-                node.at,
-                "lazy_read_pointer is not supported",
-                "remove it: the parent is then read by its own requests",
-            ));
-        }
-        let stream = required(node, "stream")?;
-        let partition_field = Expr::required(node, "partition_field")?;
-        options.add(node, "request_option", &partition_field, false)?;
-        // Dots and slashes both lead into a record, as in a path of the reference.
-        let key_node = required(node, "parent_key")?;
-        let key = match key_node.as_str() {
-            Some(text) if !text.contains("{{") => text
-                .split('/')
-                .filter(|part| !part.is_empty())
-                .map(|part| Expr::constant(part, node))
-                .collect::<Result<_, _>>()?,
-            _ => vec![Expr::of("parent_key", key_node, node)?],
-        };
-        let mut extra_fields = Vec::new();
-        for path in list(node, "extra_fields")? {
-            extra_fields.push(
-                path.items()
-                    .iter()
-                    .filter_map(Node::as_str)
-                    .map(str::to_owned)
-                    .collect(),
-            );
-        }
-        let identity = node.to_value().to_string();
+    fn parent(&self, config: &ParentStreamConfig, node: &Node) -> Result<Parent, Problem> {
+        let stream = config.stream();
         Ok(Parent {
-            name: fields::text(stream, "name")?.unwrap_or("parent").into(),
+            name: text(stream, "name")?.unwrap_or("parent").into(),
             parts: Arc::new(self.parts(stream, None)?),
-            key,
-            partition_field,
-            extra_fields,
-            identity: identity.into(),
+            config: config.clone(),
+            identity: node.to_value().to_string().into(),
         })
     }
 }

@@ -8,7 +8,6 @@ mod pages;
 mod partitions;
 mod validators;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,9 +19,8 @@ pub(super) use partitions::ParentCache;
 use self::guard::instant;
 use self::pages::Pages;
 use self::validators::Validators;
-use super::cursor::{Observed, OpenCursor, PartitionedCursor, Progress, Window};
+use super::cursor::{Observed, OpenCursor, PartitionedCursor, Progress};
 use super::errors::Secrets;
-use super::pace::Pace;
 use super::slice::StreamSlice;
 use super::stream::Parts;
 use super::template::{Binding, Context, Literal};
@@ -48,7 +46,6 @@ pub(super) struct Run<'r> {
     pub(super) config: &'r Value,
     pub(super) clock: Clock,
     pub(super) secrets: &'r Secrets,
-    pub(super) pace: &'r Pace,
     /// What `parameters` is where a component has none.
     pub(super) no_parameters: &'r Map,
 }
@@ -234,7 +231,7 @@ impl Retriever<'_> {
             cursor = cursor.reading(pointer.clone());
         }
         let state = stored.state.as_ref();
-        Ok(if self.parts.router.is_some() {
+        Ok(if !self.parts.routers.is_empty() {
             Cursors::Partitioned(PartitionedCursor::open(cursor, state).map_err(failed)?)
         } else {
             let progress = cursor.progress(state).map_err(failed)?;
@@ -295,25 +292,11 @@ pub(super) async fn probe(
     parts: &Parts,
     parents: &ParentCache,
 ) -> Result<Probe, FetchError> {
-    let partitions = match &parts.router {
-        None => Arc::new(partitions::Partitions::single()),
-        Some(router) => parents.partitions(run, router).await?,
+    let partitions = parents.partitions(run, &parts.routers).await?;
+    let Some(partition) = partitions.list.first() else {
+        return partitions.failed.map_or(Ok(Probe::NoPartition), Err);
     };
-    let Some(partition) = partitions.slices.first() else {
-        return partitions
-            .failed
-            .clone()
-            .map_or(Ok(Probe::NoPartition), Err);
-    };
-    let mut slice = partition.clone();
-    if let Some(cursor) = &parts.cursor {
-        let failed = |error| run.misconfigured(error);
-        let cursor = cursor.open(&run.context()).map_err(failed)?;
-        let progress = cursor.progress(None).map_err(failed)?;
-        if let Some(window) = cursor.windows(&progress).next() {
-            slice = with_window(partition, &window.map_err(failed)?);
-        }
-    }
+    let slice = partitions::first_slice(run, parts, partition)?;
     let options = parts
         .slice_options
         .of(&slice, &run.context())
@@ -348,27 +331,24 @@ impl<'r> Reading<'_, 'r> {
     async fn slices(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
         let retriever = self.retriever;
         let run = &retriever.run;
-        let partitions = match &retriever.parts.router {
-            None => Arc::new(partitions::Partitions::single()),
-            Some(router) => retriever
-                .parents
-                .partitions(run, router)
-                .await
-                .map_err(Halt::Failed)?,
-        };
+        let partitions = retriever
+            .parents
+            .partitions(run, &retriever.parts.routers)
+            .await
+            .map_err(Halt::Failed)?;
         if let Some(error) = &partitions.failed {
             self.tally.failed = Some(error.clone());
         }
-        for partition in &partitions.slices {
+        for partition in &partitions.list {
             match cursors {
                 Cursors::None => {
-                    self.slice(partition, None).await?;
+                    self.slice(&partition.slice(Map::new()), None).await?;
                 }
                 Cursors::Single(cursor, progress) => {
                     let windows = cursor.windows(progress);
                     for window in windows {
                         let window = window.map_err(|e| Halt::Failed(run.misconfigured(e)))?;
-                        let slice = with_window(partition, &window);
+                        let slice = partition.slice(window.slice.clone());
                         let wanted = Some((&*cursor, &*progress));
                         if let Some(observed) = self.slice(&slice, wanted).await? {
                             progress.close(cursor, &window, observed);
@@ -377,13 +357,13 @@ impl<'r> Reading<'_, 'r> {
                 }
                 Cursors::Partitioned(partitioned) => {
                     let failed = |error| Halt::Failed(run.misconfigured(error));
-                    let key = &partition.partition;
+                    let key = &partition.keys;
                     let Some(windows) = partitioned.windows(key).map_err(failed)? else {
                         continue;
                     };
                     for window in windows {
                         let window = window.map_err(failed)?;
-                        let slice = with_window(partition, &window);
+                        let slice = partition.slice(window.slice.clone());
                         let (cursor, progress) = partitioned.progress(key).map_err(failed)?;
                         let wanted = Some((&cursor, &progress));
                         if let Some(observed) = self.slice(&slice, wanted).await? {
@@ -396,7 +376,7 @@ impl<'r> Reading<'_, 'r> {
         }
         if let Cursors::Partitioned(partitioned) = cursors
             && self.tally.failed.is_none()
-            && partitions.slices.len() > MANY_PARTITIONS
+            && partitions.list.len() > MANY_PARTITIONS
         {
             // Fewer partitions each keep their own date, so that a new one is read from its start.
             partitioned.finish(0);
@@ -552,13 +532,6 @@ impl<'r> Reading<'_, 'r> {
             return Err(Halt::Limit);
         }
         Ok(())
-    }
-}
-
-fn with_window(partition: &StreamSlice, window: &Window) -> StreamSlice {
-    StreamSlice {
-        cursor: window.slice.clone(),
-        ..partition.clone()
     }
 }
 

@@ -123,7 +123,6 @@ impl<'r> Pages<'r> {
         mut validators: Option<&mut Validators<'_>>,
     ) -> Result<Page, FetchError> {
         let (mut request, key, remembered) = self.request(validators.as_deref_mut())?;
-        self.run.pace.turn().await;
         let verdicts = Verdicts {
             handler: &self.parts.requester.errors,
             stream: self.run.stream,
