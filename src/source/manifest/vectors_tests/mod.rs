@@ -2,6 +2,8 @@
 //!
 //! A case that is not run is named below with its reason, and counted in the output.
 
+mod errors;
+mod pagination;
 mod partitions;
 mod records;
 mod resolution;
