@@ -8,7 +8,7 @@ use std::path::Path;
 use super::fields::{FIELDS, Rule};
 use super::provider::Shape;
 use super::report::{Place, Report};
-use super::{Environment, MANIFEST, keys, settings};
+use super::{Environment, MANIFEST, keys, texts};
 use crate::document::{Entry, Kind, Node, Position, did_you_mean};
 use crate::source::manifest::catalog::{Catalog, Manifest};
 
@@ -115,7 +115,7 @@ impl Reader<'_> {
             .map(str::trim)
             .filter(|name| !name.is_empty())
         {
-            let message = if settings::flaw_of_name(name).is_some() {
+            let message = if texts::flaw_of_name(name).is_some() {
                 Some("is no valid connector name".to_owned())
             } else if names.iter().any(|other| other == name) {
                 Some("stands there twice".to_owned())

@@ -5,6 +5,7 @@
 mod entry;
 mod env_mode;
 mod fields;
+mod interpret;
 mod keys;
 mod leaves;
 mod provider;
@@ -13,6 +14,7 @@ mod report;
 pub mod schema;
 mod settings;
 mod substitute;
+mod texts;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -21,13 +23,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::connector::ConnectorConfig;
-use crate::document::{Kind, Node, Position, Problem, decode, parse_json_keeping_repeats};
+use crate::document::{Position, Problem, decode, parse_json_keeping_repeats};
 use crate::source::manifest::catalog::Catalog;
 
-use entry::{Candidate, Context, Reach};
-use leaves::{Leaves, Sources};
-use report::{Place, Report, kind_of, suggest};
-use settings::{Scope, Settings};
+use interpret::{Source, interpret};
+use report::{Place, Report};
 
 /// The process environment, read once in `main` and passed down.
 pub type Environment = BTreeMap<String, String>;
@@ -83,12 +83,14 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Vec<Problem>> {
         .get(env_mode::ENABLED)
         .is_some_and(|list| !list.trim().is_empty());
     let default = Path::new(DEFAULT_FILE);
-    match &options.file {
-        None if has_list && !default.exists() => Ok(from_environment(options)?),
-        file => {
-            let file = file.as_deref().unwrap_or(default);
-            from_file(file, has_list, options)
-        }
+    // An empty variable, as templates of deployments leave them, names no file.
+    let named = options
+        .file
+        .as_deref()
+        .filter(|file| !file.as_os_str().is_empty());
+    match named {
+        None if has_list && !default.exists() => from_environment(options),
+        file => from_file(file.unwrap_or(default), has_list, options),
     }
 }
 
@@ -165,231 +167,6 @@ fn io_reason(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
         _ => error.to_string(),
-    }
-}
-
-/// Where a tree came from.
-struct Source {
-    origin: String,
-    directory: PathBuf,
-    is_environment: bool,
-}
-
-fn interpret(
-    root: &Node,
-    source: &Source,
-    options: &LoadOptions,
-    mut report: Report,
-) -> Result<Loaded, Vec<Problem>> {
-    let sources = Sources {
-        environment: &options.environment,
-        directory: &source.directory,
-    };
-    let top = Top::read(root, &mut report);
-    let candidates = candidates(&top, options, sources, &mut report);
-    let any_runs = candidates.iter().any(|c| c.candidate.reach == Reach::All);
-    let defaults = defaults(&top, any_runs, sources, &mut report);
-    let context = Context {
-        catalog: &options.catalog,
-        sources,
-        defaults: &defaults,
-        is_environment: source.is_environment,
-    };
-    let mut connectors = Vec::new();
-    for named in &candidates {
-        let built = entry::read(&named.candidate, &context, &mut report);
-        if named.is_selected {
-            connectors.extend(built.map(Arc::new));
-        }
-    }
-    let all_names: Vec<String> = candidates.into_iter().filter_map(|c| c.name).collect();
-    unknown_names(options, &all_names, &mut report);
-    let (problems, warnings) = report.finish();
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    Ok(Loaded {
-        connectors,
-        all_names,
-        warnings,
-        origin: source.origin.clone(),
-    })
-}
-
-/// The members of the top-level object.
-#[derive(Default)]
-struct Top<'a> {
-    defaults: Option<&'a Node>,
-    connectors: &'a [Node],
-}
-
-impl<'a> Top<'a> {
-    fn read(root: &'a Node, report: &mut Report) -> Self {
-        let mut top = Self::default();
-        let place = |at, field| Place {
-            at,
-            connector: "",
-            field,
-        };
-        if !matches!(root.kind, Kind::Map(_)) {
-            let message = format!("must be an object, not {}", kind_of(root));
-            let fix = "write { \"connectors\": [ … ] }".to_owned();
-            report.problem(&place(root.at, ""), &message, Some(fix));
-            return top;
-        }
-        for entry in root.entries() {
-            let expected = match (entry.key.as_str(), &entry.value.kind) {
-                ("connectors", Kind::List(items)) => {
-                    top.connectors = items;
-                    continue;
-                }
-                ("defaults", Kind::Map(_)) => {
-                    top.defaults = Some(&entry.value);
-                    continue;
-                }
-                ("$schema", Kind::String(_)) => continue,
-                ("connectors", _) => "a list",
-                ("defaults", _) => "an object",
-                ("$schema", _) => "text",
-                (key, _) => {
-                    let valid = ["connectors", "defaults", "$schema"];
-                    let fix = match fields::find(key) {
-                        Some(_) => Some("it belongs in an element of \"connectors\"".to_owned()),
-                        None => suggest(key, "valid fields", valid),
-                    };
-                    let message = format!("unknown field \"{key}\"");
-                    report.problem(&place(entry.key_at, ""), &message, fix);
-                    continue;
-                }
-            };
-            let message = format!("must be {expected}, not {}", kind_of(&entry.value));
-            report.problem(&place(entry.value.at, &entry.key), &message, None);
-        }
-        if let Some(list) = root.get("connectors")
-            && matches!(&list.kind, Kind::List(items) if items.is_empty())
-        {
-            let message = "the list is empty: nothing will run";
-            report.warning(&place(list.at, "connectors"), message, None);
-        }
-        let has_typo = root
-            .entries()
-            .iter()
-            .any(|entry| crate::document::did_you_mean(&entry.key, ["connectors"]).is_some());
-        if root.get("connectors").is_none() && !has_typo {
-            let fix = "add \"connectors\": [ … ]".to_owned();
-            report.problem(&place(root.at, ""), "\"connectors\" is missing", Some(fix));
-        }
-        top
-    }
-}
-
-/// An entry, its name, and whether this process is about it.
-struct Named<'a> {
-    candidate: Candidate<'a>,
-    name: Option<String>,
-    is_selected: bool,
-}
-
-/// Finds out which entries run, and so how much of their substitutions is looked up.
-fn candidates<'a>(
-    top: &Top<'a>,
-    options: &LoadOptions,
-    sources: Sources<'_>,
-    report: &mut Report,
-) -> Vec<Named<'a>> {
-    let default_enabled = top
-        .defaults
-        .and_then(|defaults| is_enabled(defaults, sources))
-        .unwrap_or(true);
-    let mut all: Vec<Named<'a>> = Vec::new();
-    for (i, node) in top.connectors.iter().enumerate() {
-        let value = node.get("name").and_then(|value| sources.quiet(value));
-        let name = value
-            .as_ref()
-            .and_then(Node::as_str)
-            .filter(|name| settings::flaw_of_name(name).is_none());
-        let label = match name {
-            Some(name) => format!("connector \"{name}\""),
-            None => format!("connectors[{i}]"),
-        };
-        let is_selected = options.names.is_empty()
-            || name.is_some_and(|name| options.names.iter().any(|wanted| wanted == name));
-        let is_enabled = match node.get("enabled") {
-            // A value that cannot be had is reported when it is looked up; nothing else is.
-            Some(_) => is_enabled(node, sources).unwrap_or(false),
-            None => default_enabled,
-        };
-        let forced = options.include_disabled && !options.names.is_empty();
-        let runs = (is_enabled || forced) && !options.structure_only;
-        let reach = match (is_selected, runs) {
-            (false, _) => Reach::Name,
-            (true, false) => Reach::Enabled,
-            (true, true) => Reach::All,
-        };
-        if let Some((name, first)) = name.and_then(|name| {
-            let first = all
-                .iter()
-                .find(|other| other.name.as_deref() == Some(name))?;
-            Some((name, first.candidate.node.get("name")?.at))
-        }) {
-            let place = Place {
-                at: node.get("name").map_or(node.at, |value| value.at),
-                connector: "",
-                field: "",
-            };
-            let message = format!(
-                "the name \"{name}\" is used already, in line {}",
-                first.line
-            );
-            let fix = "names are unique: leases and state are kept by name".to_owned();
-            report.problem(&place, &message, Some(fix));
-        }
-        all.push(Named {
-            name: name.map(str::to_owned),
-            is_selected,
-            candidate: Candidate { node, label, reach },
-        });
-    }
-    all
-}
-
-/// The `enabled` of an object, if it has one that can be read.
-fn is_enabled(node: &Node, sources: Sources<'_>) -> Option<bool> {
-    match &sources.quiet(node.get("enabled")?)?.kind {
-        Kind::Bool(flag) => Some(*flag),
-        Kind::String(text) => settings::parse_flag(text),
-        _ => None,
-    }
-}
-
-fn defaults(top: &Top<'_>, any_runs: bool, sources: Sources<'_>, report: &mut Report) -> Settings {
-    let Some(node) = top.defaults else {
-        return Settings::default();
-    };
-    let wanted = |key: &str| any_runs || key == "enabled";
-    let (node, leaves): (Node, Leaves) =
-        leaves::resolve(node, "", "defaults.", wanted, sources, report);
-    settings::read(&node, Scope::Defaults, "", &leaves, &[], report)
-}
-
-fn unknown_names(options: &LoadOptions, all_names: &[String], report: &mut Report) {
-    if options.allow_unknown_names {
-        return;
-    }
-    for wanted in &options.names {
-        if all_names.contains(wanted) {
-            continue;
-        }
-        let place = Place {
-            at: Position::default(),
-            connector: "",
-            field: "",
-        };
-        let names = all_names.iter().map(String::as_str);
-        let fix = suggest(wanted, "its connectors", names)
-            .unwrap_or_else(|| "the file has no connectors".to_owned());
-        let message = format!("no connector is named \"{wanted}\"");
-        report.problem(&place, &message, Some(fix));
     }
 }
 

@@ -3,6 +3,7 @@
 //! For files that people write: it refuses what JSON does not have and says what to write instead.
 //! Records of providers are read by [`crate::json`], which keeps no positions.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::{Entry, Kind, Node, Position, Problem};
@@ -235,6 +236,7 @@ impl<'a> Reader<'a> {
         let open = self.at;
         self.bump();
         let mut entries: Vec<Entry> = Vec::new();
+        let mut lines: HashMap<String, u32> = HashMap::new();
         self.skip_blank()?;
         if self.peek() == Some('}') {
             self.bump();
@@ -245,18 +247,18 @@ impl<'a> Reader<'a> {
             let key = self.key(open)?;
             self.colon(&key)?;
             let value = self.value(Some(Within::Map))?;
-            match entries.iter().find(|entry| entry.key == key) {
+            match lines.get(&key) {
                 Some(first) => self.repeated.push(
                     Mistake::new(
                         key_at,
-                        format!(
-                            "key {key:?} is repeated; it stands in line {} already",
-                            first.key_at.line
-                        ),
+                        format!("key {key:?} is repeated; it stands in line {first} already"),
                     )
                     .fix("remove one of them"),
                 ),
-                None => entries.push(Entry { key, key_at, value }),
+                None => {
+                    lines.insert(key.clone(), key_at.line);
+                    entries.push(Entry { key, key_at, value });
+                }
             }
             if self.after_member(Within::Map, open)? {
                 return Ok(Kind::Map(entries));

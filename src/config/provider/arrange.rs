@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::report::{Place, Report, suggest};
-use super::super::{fields, keys, settings};
+use super::super::{fields, keys, texts};
 use super::Subject;
 use super::shape::{Choice, Shape};
 use crate::document::{Entry, Kind, Node, Position};
@@ -129,7 +129,7 @@ impl<'a> Pass<'a> {
         } else if shape.allows("integer") || shape.allows("number") {
             parse_number(text).unwrap_or_else(as_text)
         } else if shape.allows("boolean") {
-            settings::parse_flag(text).map_or_else(as_text, Kind::Bool)
+            texts::parse_flag(text).map_or_else(as_text, Kind::Bool)
         } else {
             as_text()
         };
@@ -200,11 +200,14 @@ impl<'a> Pass<'a> {
                 } else {
                     None
                 };
-                arranged.extend(default.map(|value| Entry {
-                    key: (*key).to_owned(),
-                    key_at: Position::default(),
-                    value: from_json(value),
-                }));
+                if let Some(value) = default.filter(|value| !value.is_null()) {
+                    let path = path.member(key, key);
+                    arranged.push(Entry {
+                        key: (*key).to_owned(),
+                        key_at: Position::default(),
+                        value: self.value(&from_json(value), *member, &path),
+                    });
+                }
             }
         }
         // Additional members in an order that does not depend on the file.

@@ -100,7 +100,11 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn error(&mut self, error: &ValidationError<'_>) {
         let pointer = error.instance_path().as_str();
-        let (node, shown, key_at) = self.find(pointer);
+        let (node, shown) = self.find(pointer);
+        // A default that its own specification refuses is not the user's to mend.
+        if !pointer.is_empty() && node.at == Position::default() {
+            return;
+        }
         if self.subject.leaves.is_opaque(node.at)
             && !matches!(node.kind, Kind::Map(_) | Kind::List(_))
         {
@@ -129,13 +133,7 @@ impl<'a> Checker<'a> {
                 }
                 let property = parent(self.subject.spec, error.schema_path().as_str());
                 let (message, fix) = describe(kind, node, property);
-                // A default of the manifest has no place; its object has.
-                let at = if node.at == Position::default() {
-                    key_at
-                } else {
-                    node.at
-                };
-                self.problem(at, &shown, &message, fix);
+                self.problem(node.at, &shown, &message, fix);
             }
         }
     }
@@ -176,17 +174,13 @@ impl<'a> Checker<'a> {
         self.report.problem(&place, message, fix);
     }
 
-    /// The node at a JSON pointer, its path as messages show it, and the place of what holds it.
-    fn find(&self, pointer: &str) -> (&'a Node, String, Position) {
+    /// The node at a JSON pointer, and its path as messages show it.
+    fn find(&self, pointer: &str) -> (&'a Node, String) {
         let arranged = self.arranged;
         let mut node = &arranged.node;
-        let mut holder = node.at;
         let mut shown = "providerConfig".to_owned();
         for part in pointer.split('/').skip(1) {
             let part = part.replace("~1", "/").replace("~0", "~");
-            if node.at != Position::default() {
-                holder = node.at;
-            }
             let next = match &node.kind {
                 Kind::List(items) => part.parse::<usize>().ok().and_then(|i| items.get(i)),
                 _ => node.get(&part),
@@ -199,7 +193,7 @@ impl<'a> Checker<'a> {
             };
             node = next;
         }
-        (node, shown, holder)
+        (node, shown)
     }
 
     fn alternatives(

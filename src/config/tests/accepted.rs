@@ -49,11 +49,11 @@ fn every_field_arrives() {
         ),
         &[],
     );
-    assert_eq!(config.poll_interval, Some(Duration::from_secs(300)));
+    assert_eq!(config.poll_interval, Some(Duration::from_mins(5)));
     assert_eq!(config.request_timeout, Duration::from_secs(15));
     assert_eq!(config.max_retries, 3);
     assert_eq!(&*config.output_stream, "out");
-    assert_eq!(config.lease_ttl, Duration::from_secs(60));
+    assert_eq!(config.lease_ttl, Duration::from_mins(1));
     assert_eq!(config.retry.base_delay, Duration::from_millis(1));
     assert_eq!(config.retry.max_delay, Duration::from_millis(2));
     assert!((config.retry.jitter_ratio - 0.5).abs() < f64::EPSILON);
@@ -64,7 +64,7 @@ fn every_field_arrives() {
     let change = &config.change_detection;
     assert_eq!(change.ignore, ["/fields/lastViewed"]);
     assert_eq!(change.deletions, Some(false));
-    assert_eq!(change.lookback, Some(Duration::from_secs(300)));
+    assert_eq!(change.lookback, Some(Duration::from_mins(5)));
     assert_eq!((change.retention_days, change.max_keys), (7, 10));
 }
 
@@ -247,6 +247,72 @@ fn debug_output_shows_no_provider_value() {
     );
     let loaded = load_text(&text, &[], &[]).unwrap();
     assert!(!format!("{loaded:?}").contains(CANARY));
+}
+
+#[test]
+fn a_default_of_a_manifest_is_no_problem_of_the_user() {
+    let spec = json!({
+        "type": "object",
+        "properties": {
+            "size": { "type": "integer", "default": "50" },
+            "list": { "type": "array", "items": { "type": "string" }, "default": null },
+            "odd": { "type": "integer", "default": "many" }
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("connectors.json");
+    std::fs::write(&file, with_provider("OTHER", "{}")).unwrap();
+    let options = LoadOptions {
+        file: Some(file),
+        catalog: Arc::new(Catalog::from_manifests([manifest("OTHER", &["x"], spec)])),
+        ..LoadOptions::default()
+    };
+    let loaded = load(&options).unwrap();
+    assert_eq!(
+        provider(&loaded.connectors[0]),
+        json!({ "size": 50, "odd": "many" })
+    );
+}
+
+#[test]
+fn circles_in_a_specification_end() {
+    let spec = json!({
+        "type": "object",
+        "anyOf": [{ "$ref": "#" }],
+        "properties": { "again": { "$ref": "#" } }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("connectors.json");
+    std::fs::write(
+        &file,
+        with_provider("ROUND", r#"{ "again": { "again": {} } }"#),
+    )
+    .unwrap();
+    let options = LoadOptions {
+        file: Some(file),
+        catalog: Arc::new(Catalog::from_manifests([manifest("ROUND", &["x"], spec)])),
+        ..LoadOptions::default()
+    };
+    let _ = load(&options);
+}
+
+#[test]
+fn blank_names_ask_for_nothing() {
+    let text = with_provider("NOAA_WEATHER", "{}");
+    for names in [&[""][..], &["", " "], &["a", ""], &[" a "]] {
+        assert_eq!(load_text(&text, &[], names).unwrap().connectors.len(), 1);
+    }
+}
+
+#[test]
+fn many_connectors_load_quickly() {
+    let entries: Vec<String> = (0..5_000)
+        .map(|i| format!("{{ \"name\": \"c{i}\", \"type\": \"NOAA_WEATHER\" }}"))
+        .collect();
+    let text = format!("{{ \"connectors\": [{}] }}", entries.join(","));
+    assert_eq!(load_text(text, &[], &[]).unwrap().connectors.len(), 5_000);
+    let keys: Vec<String> = (0..200_000).map(|i| format!("\"k{i}\": 0")).collect();
+    assert!(load_text(format!("{{ {} }}", keys.join(",")), &[], &[]).is_err());
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! Connectors out of environment variables.
 
 use super::*;
+use crate::config::fields::{FIELDS, Field, Item, Rule};
 
 fn load_environment(variables: &[(&str, &str)], names: &[&str]) -> Result<Loaded, Vec<Problem>> {
     let options = LoadOptions {
@@ -39,6 +40,66 @@ fn both_modes_make_the_same_connector() {
     let from_file = load_text(text, &[], &[]).unwrap();
     assert_eq!(from_variables.connectors, from_file.connectors);
     assert_eq!(from_variables.origin, "environment");
+}
+
+/// A value for every field, other than its default, as text.
+fn sample(field: &Field) -> Option<String> {
+    Some(match (field.path, field.rule) {
+        ("streams", _) => "projects".to_owned(),
+        (_, Rule::Flag) => "false".to_owned(),
+        (_, Rule::Integer { min, .. }) => (min + 7).to_string(),
+        (_, Rule::Number { max, .. }) => max.to_string(),
+        (_, Rule::Word(_)) => "other".to_owned(),
+        (_, Rule::List(Item::Pointer)) => "/a".to_owned(),
+        (_, Rule::List(Item::Network)) => "192.0.2.7".to_owned(),
+        (_, Rule::List(_)) => "x".to_owned(),
+        (_, Rule::Name | Rule::Kind | Rule::Path | Rule::Provider) => return None,
+    })
+}
+
+#[test]
+fn every_field_changes_the_connector_in_both_modes() {
+    let plain = [
+        ("ENABLED_CONNECTORS", "jira-prod"),
+        ("CONNECTOR_JIRA_PROD_TYPE", "JIRA"),
+        ("CONNECTOR_JIRA_PROD_BASE_URL", "https://x"),
+        ("CONNECTOR_JIRA_PROD_API_TOKEN", "t"),
+    ];
+    let unchanged = load_environment(&plain, &[]).unwrap();
+    for field in FIELDS {
+        let Some(sample) = sample(field) else {
+            continue;
+        };
+        let variable = format!("CONNECTOR_JIRA_PROD_{}", field.variable());
+        let mut variables = plain.to_vec();
+        variables.push((&variable, &sample));
+        let from_variables = load_environment(&variables, &[]).unwrap();
+
+        let value = match field.rule {
+            Rule::List(_) => format!("[\"{sample}\"]"),
+            Rule::Word(_) => format!("\"{sample}\""),
+            _ => sample.clone(),
+        };
+        let lines = match field.split() {
+            (Some(group), name) => format!("\"{group}\": {{ \"{name}\": {value} }}"),
+            (None, name) => format!("\"{name}\": {value}"),
+        };
+        let from_file = load_text(jira(&lines), &[], &[]).unwrap();
+        assert_eq!(
+            from_variables.connectors, from_file.connectors,
+            "{}",
+            field.path
+        );
+        if field.path.starts_with("webhook.") {
+            assert_eq!(from_file.warnings.len(), 1, "{}", field.path);
+        } else {
+            assert_ne!(
+                from_variables.connectors, unchanged.connectors,
+                "{}",
+                field.path
+            );
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::document::{Kind, Node};
 use crate::source::manifest::catalog::Manifest;
 use crate::source::manifest::metadata::Metadata;
 

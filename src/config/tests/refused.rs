@@ -325,15 +325,16 @@ fn a_name_that_is_not_there() {
 
 #[test]
 fn warnings() {
-    let page: String = [
+    let mut page = String::new();
+    for lines in [
         "\"pollIntervalMs\": 5000",
         "\"leaseTtlSeconds\": 5",
         "\"requestTimeoutMs\": 60000",
         "\"webhook\": { \"secrets\": [\"${CANARY}\"] }",
-    ]
-    .iter()
-    .map(|lines| format!("{lines}\n{}\n", shown(load_text(jira(lines), &[], &[]))))
-    .collect();
+    ] {
+        let said = shown(load_text(jira(lines), &[], &[]));
+        writeln!(page, "{lines}\n{said}").unwrap();
+    }
     let empty = "{ \"baseUrl\": \"https://x\", \"apiToken\": \"${EMPTY}\" }";
     let page = page
         + &shown(load_text(
