@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and exports nothing"
 )]
 
+mod crash;
 mod documented_configurations;
 mod generated;
 mod http_client;

@@ -1,7 +1,9 @@
 //! What the tests share: a Redis per run, a worker process, a provider that can be told what to answer.
 
+pub mod items;
 pub mod proxy;
 pub mod redis;
 
 pub mod raw_http;
 pub mod scripted;
+pub mod worker;
