@@ -9,17 +9,19 @@ use jiff::Timestamp;
 
 use super::exit::Problems;
 use crate::cli::GlobalArgs;
-use crate::client::ClientConfig;
+use crate::client::{Client, ClientConfig};
 use crate::clock::Clock;
 use crate::config::{self, Environment, LoadOptions, Loaded};
 use crate::connector::ConnectorConfig;
 use crate::document::Problem;
 use crate::poller::{Shared, Wanted};
-use crate::registry::ConnectorRegistry;
+use crate::registry::{ClientObserver, ConnectorRegistry};
 use crate::source::Source;
 use crate::source::manifest::catalog::{Catalog, Manifest};
+use crate::source::manifest::{ManifestSource, Mode};
 use crate::store::{self, Store, StoreAddress, StoreOptions};
 use crate::supervisor::Wish;
+use crate::telemetry::metrics::ConnectorMetrics;
 
 /// The store used when nobody names one.
 const EMBEDDED_STORE: &str = "./.connector-worker/store.db";
@@ -35,6 +37,8 @@ pub(super) struct Context {
     pub(super) clock: Clock,
     /// Cap on every wait; for tests.
     pub(super) max_backoff: Option<Duration>,
+    /// What each connector is doing.
+    pub(super) registry: ConnectorRegistry,
 }
 
 impl Context {
@@ -64,6 +68,7 @@ impl Context {
             environment,
             clock,
             max_backoff,
+            registry: ConnectorRegistry::default(),
         })
     }
 
@@ -125,15 +130,32 @@ impl Context {
 
     /// The source of a connector; opens no connection.
     pub(super) fn build(&self, wish: &Wish) -> Result<Arc<dyn Source>, Vec<Problem>> {
+        let observer = ClientObserver {
+            registry: self.registry.clone(),
+            metrics: ConnectorMetrics::new(&wish.config.name, &wish.manifest.id),
+            name: wish.config.name.to_string(),
+        };
         let client = ClientConfig {
             request_timeout: wish.config.request_timeout,
             max_retries: wish.config.max_retries,
             retry: wish.config.retry,
             max_backoff: self.max_backoff,
+            observer: Some(Arc::new(observer)),
             ..ClientConfig::default()
         };
-        let _ = (client, self.clock);
-        Err(Vec::new())
+        let client = Client::new(client).map_err(|error| {
+            let message = format!("connector {}: {error}", wish.config.name);
+            vec![Problem {
+                file: "connectors.json".into(),
+                at: None,
+                message,
+                fix: None,
+            }]
+        })?;
+        let (manifest, config) = (wish.manifest.clone(), &wish.config);
+        let source = ManifestSource::build(manifest, config, client, self.clock, Mode::Worker);
+        readable(&source, wish)?;
+        Ok(Arc::new(source))
     }
 
     /// Where the store is.
@@ -180,12 +202,42 @@ impl Context {
         });
         Shared {
             store,
-            registry: ConnectorRegistry::default(),
+            registry: self.registry.clone(),
             clock: self.clock,
             max_backoff: self.max_backoff,
             host: host.unwrap_or_else(|| "localhost".to_owned()).into(),
         }
     }
+}
+
+/// Streams that cannot be read are a problem when they were asked for by name, or when no other
+/// is left: polling nothing for ever would look like success.
+fn readable(source: &ManifestSource, wish: &Wish) -> Result<(), Vec<Problem>> {
+    let config = &wish.config;
+    let asked_for = |name| config.streams.is_empty() || config.streams.contains(name);
+    let mut problems = Vec::new();
+    let mut is_any_left = false;
+    for spec in source.streams().iter().filter(|spec| asked_for(&spec.name)) {
+        match &spec.unavailable {
+            None => is_any_left = true,
+            Some(reason) => problems.push(Problem {
+                file: wish.manifest.file.clone(),
+                at: None,
+                message: format!(
+                    "connector {}: stream {} cannot be read: {reason}",
+                    config.name, spec.name
+                ),
+                fix: None,
+            }),
+        }
+    }
+    if !is_any_left || !(problems.is_empty() || config.streams.is_empty()) {
+        return Err(problems);
+    }
+    for problem in problems {
+        tracing::warn!(connector.id = &*config.name, "{problem}");
+    }
+    Ok(())
 }
 
 /// A configuration without a problem, and the types it names.

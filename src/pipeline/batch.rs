@@ -66,14 +66,14 @@ impl Batch {
         });
     }
 
-    /// Whether the next record belongs into another commit.
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether the next record belongs into another commit, of which none holds more than `most`.
+    pub(super) fn is_full(&self, most: usize) -> bool {
         let records = self
             .signals
             .len()
             .max(self.versions.len())
             .max(self.gone.len());
-        records + self.dead_letters.len() >= MAX_RECORDS || self.bytes >= MAX_BYTES
+        records + self.dead_letters.len() >= most || self.bytes >= MAX_BYTES
     }
 
     /// Whether `next` bytes more would pass the bound of a commit that holds something.

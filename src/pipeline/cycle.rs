@@ -68,6 +68,8 @@ struct Cycle<'c> {
     in_flight: JoinSet<(Commit, Result<Tenure, CycleError>)>,
     lease_ended: bool,
     started: Instant,
+    /// Records per commit: one that is larger than the output stream may become never fits.
+    most: usize,
 }
 
 /// How far the read of one stream got.
@@ -108,6 +110,10 @@ impl<'c> Cycle<'c> {
             in_flight: JoinSet::new(),
             lease_ended: false,
             started: Instant::now(),
+            most: match usize::try_from(pipeline.config.output_max_len) {
+                Ok(limit @ 1..MAX_RECORDS) => limit,
+                _ => MAX_RECORDS,
+            },
         }
     }
 
@@ -132,7 +138,6 @@ impl<'c> Cycle<'c> {
                     outcome,
                     state,
                 } => self.end(stream, outcome, state).await?,
-                Event::Throttled { wait } => self.throttled(wait),
             }
             if self.lease_ended || self.stop.is_cancelled() {
                 self.report.stopped = true;
@@ -196,13 +201,13 @@ impl<'c> Cycle<'c> {
 
         let mut skipped = 0;
         for record in &page.records {
-            if self.batch.is_full() || self.batch.overflows_with(record.len()) {
+            if self.batch.is_full(self.most) || self.batch.overflows_with(record.len()) {
                 self.launch().await?;
             }
             skipped += u64::from(self.record(page.stream, &name, record, now));
         }
         for rejected in page.rejected {
-            if self.batch.is_full() {
+            if self.batch.is_full(self.most) {
                 self.launch().await?;
             }
             self.reject(page.stream, &name, rejected.reason, &rejected.data);
@@ -354,7 +359,7 @@ impl<'c> Cycle<'c> {
                 return Ok(());
             }
             for (key, field, known) in fields {
-                if self.batch.is_full() {
+                if self.batch.is_full(self.most) {
                     self.launch().await?;
                 }
                 let time = rfc3339(self.pipeline.clock.now());
@@ -487,17 +492,6 @@ impl<'c> Cycle<'c> {
     async fn flush(&mut self) -> Result<(), CycleError> {
         self.launch().await?;
         self.settle().await
-    }
-
-    fn throttled(&mut self, wait: Duration) {
-        let deadline = deadline_in(wait + self.pipeline.patience());
-        self.pipeline
-            .registry
-            .update(&self.pipeline.config.name, |status| {
-                status.phase = Phase::Throttled;
-                status.throttled_until = deadline_in(wait);
-                status.deadline = deadline;
-            });
     }
 
     fn show_progress(&self) {

@@ -2,6 +2,7 @@
 //! `SIGUSR1` and the dashboard.
 
 pub mod health;
+mod observer;
 mod status;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use observer::ClientObserver;
 pub use status::{ConnectorStatus, Health, MetricsView, Phase, PollSummary, Progress, Totals};
 
 /// Shared board of all connectors of this process.

@@ -72,11 +72,6 @@ pub enum Event {
         /// State fields to set with the stream's last commit (`None` removes).
         state: Vec<(String, Option<String>)>,
     },
-    /// The provider asked to wait, and the read does.
-    Throttled {
-        /// For how long.
-        wait: Duration,
-    },
 }
 
 /// Records of one answer of the provider.
