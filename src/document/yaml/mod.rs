@@ -91,6 +91,7 @@ impl Reader {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         self.refuse_control_characters(text)?;
         let mut documents = 0;
+        let end_is_open = (!text.ends_with('\n')).then(|| text.chars().count());
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| self.syntax(&error))?;
@@ -107,8 +108,14 @@ impl Reader {
                     }
                 }
                 Event::Alias(anchor) => self.alias(anchor, at)?,
-                Event::Scalar(text, style, anchor, tag) => {
-                    self.scalar(&text, style, anchor, tag.as_deref(), at)?;
+                Event::Scalar(mut value, style, anchor, tag) => {
+                    // A block at the end of a file without a last line break has none either;
+                    // the parser adds one.
+                    let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                    if is_block && end_is_open == Some(span.end.index()) && value.ends_with('\n') {
+                        value.to_mut().pop();
+                    }
+                    self.scalar(&value, style, anchor, tag.as_deref(), at)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
                     self.expect_tag(tag.as_deref(), "seq", at)?;

@@ -13,6 +13,8 @@ mod min_max;
 mod open;
 mod partitioned;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 mod windows;
 

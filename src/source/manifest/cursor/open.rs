@@ -9,12 +9,17 @@ use super::clamp::Target;
 use super::{CursorError, DateError, Progress, Windows};
 use crate::json::{self, Pointer, Value};
 
+/// A day: also what a provider's local times, read as UTC, may be ahead.
+const CLOCK_SKEW_MICROS: i64 = 86_400_000_000;
+
 /// A cursor, ready to cut windows. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct OpenCursor {
     pub(super) parts: Arc<Parts>,
     pub(super) end: DateTime,
     field: Pointer,
+    /// Whether a date after `end` counts as `end`.
+    never_ahead: bool,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,7 @@ impl OpenCursor {
         Ok(Self {
             end,
             field: Pointer::of([parts.cursor_field.clone()]),
+            never_ahead: false,
             parts: Arc::new(parts),
         })
     }
@@ -62,6 +68,30 @@ impl OpenCursor {
     pub fn reading(mut self, field: Pointer) -> Self {
         self.field = field;
         self
+    }
+
+    /// The same cursor, which never goes further than this read: a record dated in the far future
+    /// does not keep the stream from being read until then. The reference lets it.
+    #[must_use]
+    pub fn never_ahead(mut self) -> Self {
+        self.never_ahead = true;
+        self
+    }
+
+    /// `date`, or the end of this read if the cursor may not go ahead of it.
+    pub(super) fn held_back(&self, date: DateTime) -> DateTime {
+        if self.never_ahead {
+            earlier(date, self.end)
+        } else {
+            date
+        }
+    }
+
+    /// Whether a stored date may be gone on from. One in the far future would be waited for; it
+    /// counts as none. Clocks that differ a little are no reason to start over.
+    pub(super) fn trusts(&self, date: DateTime) -> bool {
+        let latest = self.end.epoch_micros().saturating_add(CLOCK_SKEW_MICROS);
+        !self.never_ahead || date.epoch_micros() <= latest
     }
 
     /// The record field whose value is the cursor.

@@ -11,7 +11,7 @@ use super::{CursorError, MAX_PARTITIONS, Observed, Progress, Window, Windows};
 use crate::json::{Map, Value};
 
 /// With more partitions than this the state keeps one date for all of them.
-const SWITCH_TO_GLOBAL: usize = 10_000;
+pub(super) const SWITCH_TO_GLOBAL: usize = 10_000;
 
 /// The cursors of a partitioned stream.
 ///
@@ -92,8 +92,9 @@ impl PartitionedCursor {
         let field = self.cursor.cursor_field();
         if state.get(field).is_some() {
             let date = Progress::date_of(&self.cursor, state)?;
-            self.global = Some(date);
-            self.next_global = Some(date);
+            let date = Some(date).filter(|date| self.cursor.trusts(*date));
+            self.global = date;
+            self.next_global = date;
         }
         Ok(())
     }
@@ -153,7 +154,7 @@ impl PartitionedCursor {
     pub fn close(&mut self, partition: &Map, window: &Window, observed: Observed) {
         if let Some(latest) = observed.latest() {
             self.has_records = true;
-            self.advance(latest);
+            self.advance(self.cursor.held_back(latest));
         }
         if self.is_global {
             return;

@@ -68,7 +68,9 @@ impl Progress {
         let start = cursor.parts.start;
         let reached = match state.get(&cursor.parts.cursor_field) {
             None => start,
-            Some(value) => read_date(cursor, value)?,
+            Some(value) => Some(read_date(cursor, value)?)
+                .filter(|date| cursor.trusts(*date))
+                .unwrap_or(start),
         };
         Ok(Self {
             other: state.clone(),
@@ -136,7 +138,7 @@ impl Progress {
         self.intervals.push(Interval {
             start,
             end,
-            latest: observed.latest,
+            latest: observed.latest.map(|latest| cursor.held_back(latest)),
         });
         merge(&mut self.intervals, cursor.parts.granularity);
     }

@@ -226,7 +226,8 @@ impl Retriever<'_> {
         let failed = |error| self.run.misconfigured(error);
         let mut cursor = cursor
             .open_looking_back(&self.run.context(), self.detection.lookback)
-            .map_err(failed)?;
+            .map_err(failed)?
+            .never_ahead();
         if let Some(pointer) = &self.parts.cursor_pointer {
             cursor = cursor.reading(pointer.clone());
         }
