@@ -391,7 +391,7 @@ async fn a_user_without_every_right_writes_nothing() {
 #[tokio::test]
 async fn a_connection_cut_in_a_commit_neither_loses_nor_repeats() {
     let server = RedisServer::start();
-    for cut in [Cut::MidRequest, Cut::BeforeReply, Cut::Silence] {
+    for cut in [Cut::AfterBytes(100), Cut::BeforeReply, Cut::Silence] {
         let mut redis = server.connection();
         let _: String = ask(&mut redis, "FLUSHALL");
         let proxy = Proxy::start(server.address());
@@ -409,6 +409,37 @@ async fn a_connection_cut_in_a_commit_neither_loses_nor_repeats() {
             "{cut:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_large_commit_may_be_cut_at_any_byte() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.address());
+    let store = open(&proxy.url()).await;
+    let (lease, _) = acquire(&*store).await;
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = seed;
+    let mut expected = Vec::new();
+    for sequence in 1..=40 {
+        let marker = format!("marked-{sequence}-");
+        let keys: Vec<String> = (0..100).map(|key| format!("{marker}{key}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let mut large = commit(sequence, &keys);
+        for signal in &mut large.signals {
+            signal.data = Bytes::from(format!("\"{}\"", "x".repeat(2000)));
+        }
+        // Any step of a full-period generator will do; the request has about 240,000 bytes.
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let cut = usize::try_from(random >> 40).unwrap() % 240_000;
+        proxy.cut_at(Cut::AfterBytes(cut), marker.as_bytes());
+        let answer = store.commit(&lease, &large).await.unwrap();
+        assert_eq!(answer, HELD, "cut at {cut}");
+        expected.extend(keys.iter().map(|key| (*key).to_owned()));
+    }
+    assert_eq!(subjects(&*store).await, expected);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use redis::{
 };
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::failure::{Failure, classify};
 use super::scripts::Script;
@@ -28,6 +28,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bound on an answer where the caller has no tighter one. Long enough for a disk that stalls.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection that was idle for longer is replaced and not used: what stands between here and
+/// Redis may have forgotten it without a word (clouds do after four to six minutes), and finding
+/// out would cost a timeout.
+pub(super) const LONGEST_IDLE: Duration = Duration::from_mins(1);
 
 /// Where Redis is and how to log in. `Debug` hides the credentials.
 #[derive(Clone)]
@@ -139,8 +144,15 @@ pub(super) fn silent() -> RedisError {
 #[derive(Debug)]
 pub(super) struct Link {
     endpoint: Endpoint,
-    current: Mutex<Option<(u64, MultiplexedConnection)>>,
+    current: Mutex<Option<Current>>,
     made: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Current {
+    number: u64,
+    connection: MultiplexedConnection,
+    used: Instant,
 }
 
 impl Link {
@@ -155,19 +167,26 @@ impl Link {
     /// The connection and its number.
     pub(super) async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let mut current = self.current.lock().await;
-        if let Some((number, connection)) = &*current {
-            return Ok((*number, connection.clone()));
+        if let Some(current) = &mut *current
+            && current.used.elapsed() < LONGEST_IDLE
+        {
+            current.used = Instant::now();
+            return Ok((current.number, current.connection.clone()));
         }
         let connection = self.endpoint.connect(Some(RESPONSE_TIMEOUT)).await?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        *current = Some((number, connection.clone()));
+        *current = Some(Current {
+            number,
+            connection: connection.clone(),
+            used: Instant::now(),
+        });
         Ok((number, connection))
     }
 
     /// Forgets the connection with this number, unless another caller has replaced it already.
     pub(super) async fn discard(&self, number: u64) {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|(held, _)| *held == number) {
+        if current.as_ref().is_some_and(|held| held.number == number) {
             *current = None;
         }
     }

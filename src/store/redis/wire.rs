@@ -13,9 +13,10 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::connection::Endpoint;
+use super::connection::{Endpoint, LONGEST_IDLE};
 use super::failure::{Failure, classify};
 
 /// Commits under way at the same time; each connector has one, so more only wait in Redis.
@@ -204,7 +205,8 @@ fn complete(bytes: &[u8]) -> RedisResult<Option<usize>> {
 /// Connections that wait for the next commit.
 pub(super) struct Wires {
     endpoint: Endpoint,
-    idle: Mutex<Vec<Wire>>,
+    /// Each with the time of its last use; the last one used is at the end.
+    idle: Mutex<Vec<(Instant, Wire)>>,
     room: Semaphore,
 }
 
@@ -228,9 +230,13 @@ impl Wires {
     pub(super) async fn take(&self) -> RedisResult<Taken<'_>> {
         let place = (self.room.acquire().await)
             .map_err(|_| RedisError::from((ErrorKind::Client, "the store is closed")))?;
-        let idle = self.idle().pop();
+        let idle = {
+            let mut idle = self.idle();
+            idle.retain(|(used, _)| used.elapsed() < LONGEST_IDLE);
+            idle.pop()
+        };
         let wire = match idle {
-            Some(wire) => wire,
+            Some((_, wire)) => wire,
             None => Wire::connect(&self.endpoint).await?,
         };
         Ok(Taken {
@@ -241,10 +247,10 @@ impl Wires {
 
     /// Keeps a connection whose last call was answered.
     pub(super) fn put_back(&self, taken: Taken<'_>) {
-        self.idle().push(taken.wire);
+        self.idle().push((Instant::now(), taken.wire));
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Wire>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Wire)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 /// Where a connection is cut, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Half of the bytes that hold the marker arrive, then the connection is gone.
-    MidRequest,
+    /// So many bytes arrive, counted from the packet that holds the marker, then the connection is
+    /// gone.
+    AfterBytes(usize),
     /// The server gets everything and executes it; the answer does not come back.
     BeforeReply,
     /// As `BeforeReply`, but the connection stays open and silent.
@@ -73,37 +74,48 @@ fn pass_requests(
     silent: &Mutex<bool>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
+    let mut left = None;
     while let Ok(length @ 1..) = client.read(&mut buffer) {
         let request = &buffer[..length];
-        let cut = {
-            let mut armed = armed.lock().unwrap();
-            let hit = armed.as_ref().is_some_and(|(_, marker)| {
-                request
-                    .windows(marker.len())
-                    .any(|bytes| bytes == &marker[..])
-            });
-            if hit { armed.take() } else { None }
-        };
-        let Some((cut, _)) = cut else {
-            if server.write_all(request).is_err() {
+        match hit(armed, request) {
+            Some(Cut::AfterBytes(count)) => left = Some(count),
+            Some(Cut::BeforeReply) => {
+                *silent.lock().unwrap() = true;
+                let _ = server.write_all(request);
+                // Closing at once could make the server drop what it has not read yet.
+                thread::sleep(Duration::from_millis(50));
                 break;
             }
-            continue;
-        };
-        if cut == Cut::MidRequest {
-            let _ = server.write_all(&request[..length / 2]);
+            Some(Cut::Silence) => *silent.lock().unwrap() = true,
+            None => {}
+        }
+        let passed = left.unwrap_or(length).min(length);
+        if server.write_all(&request[..passed]).is_err() {
             break;
         }
-        *silent.lock().unwrap() = true;
-        let _ = server.write_all(request);
-        if cut == Cut::BeforeReply {
-            // Closing at once could make the server drop what it has not read yet.
-            thread::sleep(Duration::from_millis(50));
-            break;
+        if let Some(count) = &mut left {
+            *count -= passed;
+            if *count == 0 {
+                break;
+            }
         }
     }
     let _ = client.shutdown(Shutdown::Both);
     let _ = server.shutdown(Shutdown::Both);
+}
+
+/// What to do from this packet on, if it is the one that was waited for.
+fn hit(armed: &Armed, request: &[u8]) -> Option<Cut> {
+    let mut armed = armed.lock().unwrap();
+    let (_, marker) = armed.as_ref()?;
+    let is_hit = request
+        .windows(marker.len())
+        .any(|bytes| bytes == &marker[..]);
+    if is_hit {
+        armed.take().map(|(cut, _)| cut)
+    } else {
+        None
+    }
 }
 
 fn pass_answers(mut server: TcpStream, mut client: TcpStream, silent: &Mutex<bool>) {
