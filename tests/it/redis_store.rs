@@ -391,7 +391,7 @@ async fn a_user_without_every_right_writes_nothing() {
 #[tokio::test]
 async fn a_connection_cut_in_a_commit_neither_loses_nor_repeats() {
     let server = RedisServer::start();
-    for cut in [Cut::AfterBytes(100), Cut::BeforeReply, Cut::Silence] {
+    for cut in [Cut::MidRequest, Cut::BeforeReply, Cut::Silence] {
         let mut redis = server.connection();
         let _: String = ask(&mut redis, "FLUSHALL");
         let proxy = Proxy::start(server.address());
@@ -418,7 +418,6 @@ async fn a_large_commit_may_be_cut_at_any_byte() {
     let store = open(&proxy.url()).await;
     let (lease, _) = acquire(&*store).await;
     let seed: u64 = rand::random();
-    println!("seed {seed}");
     let mut random = seed;
     let mut expected = Vec::new();
     for sequence in 1..=40 {
@@ -436,7 +435,7 @@ async fn a_large_commit_may_be_cut_at_any_byte() {
         let cut = usize::try_from(random >> 40).unwrap() % 240_000;
         proxy.cut_at(Cut::AfterBytes(cut), marker.as_bytes());
         let answer = store.commit(&lease, &large).await.unwrap();
-        assert_eq!(answer, HELD, "cut at {cut}");
+        assert_eq!(answer, HELD, "cut at {cut}, seed {seed}");
         expected.extend(keys.iter().map(|key| (*key).to_owned()));
     }
     assert_eq!(subjects(&*store).await, expected);

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// Where a connection is cut, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
+    /// Half of the packet that holds the marker arrives, then the connection is gone.
+    MidRequest,
     /// So many bytes arrive, counted from the packet that holds the marker, then the connection is
     /// gone.
     AfterBytes(usize),
@@ -78,6 +80,7 @@ fn pass_requests(
     while let Ok(length @ 1..) = client.read(&mut buffer) {
         let request = &buffer[..length];
         match hit(armed, request) {
+            Some(Cut::MidRequest) => left = Some(length / 2),
             Some(Cut::AfterBytes(count)) => left = Some(count),
             Some(Cut::BeforeReply) => {
                 *silent.lock().unwrap() = true;
