@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::telemetry;
+
 /// What the poller does next depends on the variant; the text is for people and holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FetchError {
@@ -34,6 +36,25 @@ pub enum FetchError {
     /// A bound was reached: pages, slices, body size.
     #[error("bound reached: {0}")]
     Bound(String),
+}
+
+impl FetchError {
+    /// The same without any registered secret: a provider may quote what it was sent, and this
+    /// text goes to health, metrics and logs.
+    #[must_use]
+    pub fn redacted(self) -> Self {
+        let clean = |text: String| telemetry::redacted(&text).into_owned();
+        match self {
+            Self::Unauthorized(text) => Self::Unauthorized(clean(text)),
+            Self::Forbidden(text) => Self::Forbidden(clean(text)),
+            Self::Unavailable(text) => Self::Unavailable(clean(text)),
+            Self::Rejected(text) => Self::Rejected(clean(text)),
+            Self::Unusable(text) => Self::Unusable(clean(text)),
+            Self::Misconfigured(text) => Self::Misconfigured(clean(text)),
+            Self::Bound(text) => Self::Bound(clean(text)),
+            Self::RateLimited { .. } => self,
+        }
+    }
 }
 
 /// Why there is no answer.

@@ -22,6 +22,7 @@ use crate::source::manifest::{ManifestSource, Mode};
 use crate::store::{self, Store, StoreAddress, StoreOptions};
 use crate::supervisor::Wish;
 use crate::telemetry::metrics::ConnectorMetrics;
+use crate::telemetry::register_secret;
 
 /// The store used when nobody names one.
 const EMBEDDED_STORE: &str = "./.connector-worker/store.db";
@@ -182,6 +183,11 @@ impl Context {
     /// Opens the store.
     pub(super) async fn open_store(&self) -> Result<Arc<dyn Store>> {
         let address = self.store_address()?;
+        if let StoreAddress::Redis(url) = &address
+            && let Some(password) = url.password()
+        {
+            register_secret(password);
+        }
         let options = StoreOptions {
             key_prefix: self.global.key_prefix.clone(),
             allow_eviction: self.global.allow_eviction,

@@ -9,7 +9,7 @@ use super::leaves::{self, Leaves, Sources};
 use super::provider::{self, Subject, known_keys};
 use super::report::{Place, Report, kind_of, suggest};
 use super::settings::{self, Checked, Scope, Setting, Settings};
-use super::{MANIFEST, validate};
+use super::{MANIFEST, secrets, validate};
 use crate::connector::{ChangeDetection, ConnectorConfig, RetryConfig};
 use crate::document::{Kind, Node, Position};
 use crate::source::manifest::catalog::{Catalog, Manifest};
@@ -97,9 +97,12 @@ pub(super) fn read(
     if let Some(manifest) = &manifest {
         entry.streams(manifest, report);
     }
-    let provider = manifest
-        .as_ref()
-        .map(|manifest| entry.provider(manifest, report));
+    let provider = manifest.as_ref().map(|manifest| {
+        let provider = entry.provider(manifest, report);
+        // Before anything else can fail and be logged.
+        secrets::register(&provider, &manifest.spec, &leaves);
+        provider
+    });
     validate::entry(&entry, manifest.as_deref(), report);
     if report.problem_count() > before {
         return None;

@@ -12,6 +12,7 @@ mod provider;
 pub mod reference;
 mod report;
 pub mod schema;
+mod secrets;
 mod settings;
 mod substitute;
 mod texts;

@@ -286,7 +286,9 @@ impl<'c> Cycle<'c> {
             Outcome::Stale => self.warn(format!(
                 "stream {name}: the provider answered with older data than before; it was dropped"
             )),
-            Outcome::Incomplete(error) => self.report.failures.push((name.clone(), error)),
+            Outcome::Incomplete(error) => {
+                self.report.failures.push((name.clone(), error.redacted()));
+            }
         }
         let repeated = self.streams[stream].repeated_differently;
         if repeated > 0 {

@@ -61,6 +61,9 @@ impl Secrets {
         if value.len() < MIN_LENGTH || is_plain_origin(value) {
             return;
         }
+        if self.knows(value.as_bytes()) {
+            return;
+        }
         let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
         for form in spellings(value) {
             if !values.contains(&form) {
@@ -69,6 +72,12 @@ impl Secrets {
         }
         values.sort_by_key(|form| std::cmp::Reverse(form.len()));
         self.any.store(true, Ordering::Release);
+    }
+
+    /// Spares the writers' lock for what is registered again and again, once per request.
+    fn knows(&self, value: &[u8]) -> bool {
+        let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
+        values.iter().any(|known| known == value)
     }
 
     /// `line` with every secret replaced; `None` when it holds none.

@@ -9,6 +9,7 @@ use super::options::{RequestOption, RequestOptions};
 use super::template::{Context, EvalError, Literal};
 use crate::document::{Node, Problem};
 use crate::json::Value;
+use crate::telemetry::register_secret;
 
 /// How requests prove who sends them.
 #[derive(Debug, Clone)]
@@ -93,8 +94,9 @@ impl Authenticator {
                 password,
             } => {
                 let password = password.as_ref().map(read).transpose()?.unwrap_or_default();
-                let pair = format!("{}:{password}", read(user)?);
-                (option, format!("Basic {}", BASE64.encode(pair)))
+                let pair = BASE64.encode(format!("{}:{password}", read(user)?));
+                register_secret(&pair);
+                (option, format!("Basic {pair}"))
             }
         };
         option.inject(&mut options, Literal::Str(credential), context)?;
