@@ -42,11 +42,12 @@ pub fn table_row(entry: &StreamEntry, width: usize, color: bool) -> String {
     let kind = text("type");
     let change = kind.rsplit('.').next().unwrap_or_default();
     let time = text("time");
-    let clock = time.get(11..19).unwrap_or_default();
+    // 2026-02-24T10:30:00.000Z → 2026-02-24 10:30:00: a record's own time may be years ago.
+    let time: String = time.replacen('T', " ", 1).chars().take(19).collect();
     let (connector, stream) = (text("connector"), text("stream"));
     let about = about(entry).unwrap_or_else(|| text("subject").into_owned());
-    let row = format!("{clock}  {change:<8} {connector:<16} {stream:<10} {about}");
-    let row: String = row.chars().map(printable).take(width).collect();
+    let row = format!("{time:<19}  {change:<8} {connector:<16} {stream:<10} {about}");
+    let row = fit(&row, width);
     let paint = match change {
         "created" => "32",
         "updated" => "33",
@@ -81,9 +82,33 @@ fn about(entry: &StreamEntry) -> Option<String> {
     })
 }
 
-/// A provider's text must not steer the terminal.
-fn printable(char: char) -> char {
-    if char.is_control() { ' ' } else { char }
+/// As much of `text` as `width` columns hold. A provider's text must not steer the terminal.
+fn fit(text: &str, width: usize) -> String {
+    let mut left = width;
+    text.chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .take_while(|char| {
+            let enough = columns(*char) <= left;
+            left = left.saturating_sub(columns(*char));
+            enough
+        })
+        .collect()
+}
+
+/// Columns a terminal gives a character: two to those of East Asian scripts and to emoji.
+fn columns(char: char) -> usize {
+    match u32::from(char) {
+        0x1100..=0x115f
+        | 0x2e80..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1faff
+        | 0x2_0000..=0x3_fffd => 2,
+        _ => 1,
+    }
 }
 
 #[cfg(test)]
@@ -131,10 +156,19 @@ mod tests {
             ),
         ]);
         let row = table_row(&entry, 200, false);
-        assert!(row.starts_with("10:30:00  updated  jira-prod"), "{row}");
+        assert!(
+            row.starts_with("2026-02-24 10:30:00  updated  jira-prod"),
+            "{row}"
+        );
         assert!(row.ends_with("SEC-1 Steer  [31m this"), "{row}");
         assert!(table_row(&entry, 200, true).contains("\x1b[33mupdated\x1b[0m"));
         assert_eq!(table_row(&entry, 20, false).chars().count(), 20);
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(fit("ab路由权限", 7), "ab路由");
+        assert_eq!(fit("ab路由权限", 100), "ab路由权限");
     }
 
     #[test]

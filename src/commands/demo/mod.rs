@@ -40,6 +40,12 @@ const NAMES: [&str; 2] = ["weather-noaa", "jira-prod"];
 /// How long the connectors may take to see the last changes before they are stopped.
 const SETTLE: Duration = Duration::from_secs(8);
 
+/// The same when somebody waits at the keyboard.
+const SETTLE_QUICKLY: Duration = Duration::from_secs(3);
+
+/// How long before its end the sandbox changes nothing more, so that the end is in time.
+const LAST_CALL: Duration = Duration::from_secs(2);
+
 /// How long one read of the output stream waits; also how often the line at the bottom moves.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -129,9 +135,17 @@ pub async fn run(
             outcome
         },
         async {
-            until(options.duration, &stop).await;
+            let end = options.duration.map(|duration| Instant::now() + duration);
+            let quiet = options.duration.map(|time| LAST_CALL.min(time / 4));
+            until(end.zip(quiet).map(|(end, quiet)| end - quiet), &stop).await;
             sandbox.freeze();
-            let settled = settle(&registry).await;
+            let patience = if stop.is_cancelled() {
+                SETTLE_QUICKLY
+            } else {
+                SETTLE
+            };
+            let settled = settle(&registry, patience).await;
+            until(end.or(Some(Instant::now())), &stop).await;
             // A connector that has stopped is on the board no more.
             let connectors = registry.all();
             let in_time = supervisor.shutdown(parts.shutdown_timeout).await;
@@ -217,24 +231,25 @@ async fn is_fresh(store: &dyn Store) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-async fn until(duration: Option<Duration>, stop: &CancellationToken) {
-    let end = duration.map(|duration| Instant::now() + duration);
+/// Returns at `end`, or when it is time to stop.
+async fn until(end: Option<Instant>, stop: &CancellationToken) {
+    let ended = async {
+        match end {
+            Some(end) => sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = async {
-            match end {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        } => {}
+        () = ended => {}
     }
 }
 
 /// Waits until each connector has polled once more from start to end, so that all that was served
 /// is published; whether all did in time.
-async fn settle(registry: &ConnectorRegistry) -> bool {
+async fn settle(registry: &ConnectorRegistry, patience: Duration) -> bool {
     let frozen = Timestamp::now();
-    let deadline = Instant::now() + SETTLE;
+    let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         let all = registry.all();
         let settled = all.iter().all(|status| {
