@@ -141,6 +141,7 @@ impl Context {
             max_retries: wish.config.max_retries,
             retry: wish.config.retry,
             max_backoff: self.max_backoff,
+            requests_per_second: wish.manifest.metadata.requests_per_second,
             observer: Some(Arc::new(observer)),
             ..ClientConfig::default()
         };

@@ -13,6 +13,7 @@ mod http_client;
 mod http_environment;
 mod ops_http;
 mod pipeline;
+mod providers;
 mod redis_store;
 mod sqlite_crash;
 mod sqlite_store;

@@ -141,13 +141,21 @@ impl ErrorHandler {
         self.resolve(response, context)
     }
 
-    /// The strategies that apply: those of the handler whose filter matched, otherwise all.
+    /// The strategies that apply: those of the handler whose filter matched. Where none did, those
+    /// of the handlers that are for everything, if there is such a one.
     fn strategies(&self, resolution: &Resolution) -> impl Iterator<Item = &Backoff> {
         let matched = resolution.matched;
+        let has_catch_all = self
+            .handlers
+            .iter()
+            .any(|handler| handler.filters.is_empty());
         self.handlers
             .iter()
             .enumerate()
-            .filter(move |(index, _)| matched.is_none_or(|matched| matched == *index))
+            .filter(move |(index, handler)| match matched {
+                Some(matched) => matched == *index,
+                None => !has_catch_all || handler.filters.is_empty(),
+            })
             .flat_map(|(_, handler)| &handler.strategies)
     }
 

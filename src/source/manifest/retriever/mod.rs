@@ -188,12 +188,12 @@ impl Retriever<'_> {
         if let Some(error) = tally.failed {
             return Outcome::Incomplete(error);
         }
-        let is_mixed = tally.not_modified > 0 && tally.fresh > 0;
         if tally.not_modified > 0 && tally.fresh == 0 {
             Outcome::Unchanged
-        } else if tally.drifted || (is_mixed && !self.lists_everything) {
+        } else if tally.drifted {
             Outcome::Drifted
         } else {
+            // Where some pages did not change and deletions matter, those were read as well.
             Outcome::Complete
         }
     }
