@@ -9,7 +9,7 @@ use super::leaves::{self, Leaves, Sources};
 use super::provider::{self, Subject, known_keys};
 use super::report::{Place, Report, kind_of, suggest};
 use super::settings::{self, Checked, Scope, Setting, Settings};
-use super::{MANIFEST, secrets, validate};
+use super::{MANIFEST, validate};
 use crate::connector::{ChangeDetection, ConnectorConfig, RetryConfig};
 use crate::document::{Kind, Node, Position};
 use crate::source::manifest::catalog::{Catalog, Manifest};
@@ -97,12 +97,9 @@ pub(super) fn read(
     if let Some(manifest) = &manifest {
         entry.streams(manifest, report);
     }
-    let provider = manifest.as_ref().map(|manifest| {
-        let provider = entry.provider(manifest, report);
-        // Before anything else can fail and be logged.
-        secrets::register(&provider, &manifest.spec, &leaves);
-        provider
-    });
+    let provider = manifest
+        .as_ref()
+        .map(|manifest| entry.provider(manifest, report));
     validate::entry(&entry, manifest.as_deref(), report);
     if report.problem_count() > before {
         return None;
@@ -123,6 +120,8 @@ pub(super) struct Entry<'a> {
 enum Found {
     /// A type that exists.
     Manifest(Arc<Manifest>),
+    /// No file, and why.
+    Unreadable(String),
     /// A file that does not load.
     Broken(Vec<crate::document::Problem>),
     /// Nothing, or not known.
@@ -138,7 +137,11 @@ fn find_manifest(node: &Node, leaves: &Leaves, context: &Context<'_>) -> Found {
     };
     match (text("type"), text("manifest")) {
         (Some(MANIFEST), Some(path)) => {
-            match Catalog::load_file(&context.sources.directory.join(path)) {
+            let path = context.sources.directory.join(path);
+            if let Err(error) = std::fs::metadata(&path) {
+                return Found::Unreadable(super::io_reason(&error));
+            }
+            match Catalog::load_file(&path) {
                 Ok(manifest) => Found::Manifest(manifest),
                 Err(problems) => Found::Broken(problems),
             }
@@ -239,8 +242,20 @@ impl Entry<'_> {
         }
         match found {
             Found::Manifest(manifest) => return Some(manifest),
-            Found::Broken(problems) => {
+            Found::Unreadable(reason) => {
                 let at = given.map_or(kind.at, |node| node.at);
+                let fix = "the path starts at the directory of the configuration file".to_owned();
+                let message = format!("cannot read it: {reason}");
+                report.problem(&self.place(at, "manifest"), &message, Some(fix));
+            }
+            Found::Broken(mut problems) => {
+                let at = given.map_or(kind.at, |node| node.at);
+                // The path is a value of the environment then, and not to be shown.
+                if self.leaves.is_substituted(at) {
+                    for problem in &mut problems {
+                        problem.file = format!("manifest of {}", self.label).into();
+                    }
+                }
                 report.adopt(at, problems);
             }
             Found::Nothing if name == MANIFEST => {

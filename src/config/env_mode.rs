@@ -52,9 +52,10 @@ pub(super) fn read(environment: &Environment, catalog: &Catalog) -> Read {
     let mut variables = vec![ENABLED.to_owned()];
     variables.extend(
         environment
-            .keys()
+            .iter()
+            .map(|(name, _)| name)
             .filter(|name| name.starts_with("CONNECTOR_"))
-            .cloned(),
+            .map(str::to_owned),
     );
     let report = Report::new("environment", variables.clone());
     let mut reader = Reader {
@@ -150,7 +151,7 @@ impl Reader<'_> {
                     .iter()
                     .map(|other| prefix(other))
                     .any(|other| other.len() > start.len() && variable.starts_with(&other));
-                (!is_others).then(|| (variable.clone(), rest.to_owned(), value.clone()))
+                (!is_others).then(|| (variable.to_owned(), rest.to_owned(), value.to_owned()))
             })
             .collect();
         let value_of = |field: &str| {

@@ -4,6 +4,7 @@
 
 mod entry;
 mod env_mode;
+mod environment;
 mod fields;
 mod interpret;
 mod keys;
@@ -18,7 +19,6 @@ mod substitute;
 mod texts;
 mod validate;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,11 +27,10 @@ use crate::connector::ConnectorConfig;
 use crate::document::{Position, Problem, decode, parse_json_keeping_repeats};
 use crate::source::manifest::catalog::Catalog;
 
+pub use environment::Environment;
+
 use interpret::{Source, interpret};
 use report::{Place, Report};
-
-/// The process environment, read once in `main` and passed down.
-pub type Environment = BTreeMap<String, String>;
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "connectors.json";

@@ -6,10 +6,11 @@ use super::leaves::Leaves;
 use crate::document::{Kind, Node};
 use crate::telemetry::register_secret;
 
-/// Registers what came from the environment or a file, and what `spec` calls secret.
+/// Registers what was substituted, what `spec` calls secret, and in environment mode also what
+/// `spec` does not describe.
 ///
 /// Whoever substitutes a value may well have done so because it is secret, whatever the manifest's
-/// author thought of the field.
+/// author thought of the field. `provider` must still have its positions.
 pub(super) fn register(provider: &Node, spec: &Value, leaves: &Leaves) {
     for secret in secrets(provider, spec, leaves) {
         register_secret(secret);
@@ -26,9 +27,11 @@ fn collect<'n>(node: &'n Node, schemas: &[&Value], leaves: &Leaves, found: &mut 
     match &node.kind {
         Kind::String(text) => {
             let is_secret = |schema: &&Value| schema.get("airbyte_secret") == Some(&true.into());
+            let is_undescribed = schemas.is_empty() && leaves.is_foreign(node.at);
+            let is_foreign = is_undescribed || leaves.is_substituted(node.at);
             // What is not substituted here holds `${…}`, which names a secret and is none.
             let is_known = !leaves.is_opaque(node.at);
-            if is_known && (leaves.is_substituted(node.at) || schemas.iter().any(is_secret)) {
+            if is_known && (is_foreign || schemas.iter().any(is_secret)) {
                 found.push(text);
             }
         }

@@ -344,7 +344,7 @@ mod tests {
         let read = |text: &str| {
             Template::parse(text)
                 .unwrap()
-                .render(&Environment::new(), directory.path())
+                .render(&Environment::default(), directory.path())
                 .map_err(|error| error.to_string())
         };
         assert_eq!(read("${file:secret}").as_deref(), Ok("a ${A} $$\r\n\n"));

@@ -55,7 +55,7 @@ fn configurations(page: &str) -> Vec<String> {
 fn loads(file: &Path, what: &str) {
     let options = LoadOptions {
         file: Some(file.to_owned()),
-        environment: environment(),
+        environment: environment().into(),
         catalog: Arc::new(Catalog::load(None).unwrap()),
         ..LoadOptions::default()
     };

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::leaves::Leaves;
 use super::report::Report;
+use super::secrets;
 use crate::document::{Entry, Kind, Node, Position};
 
 pub(super) use shape::{Shape, known_keys};
@@ -34,6 +35,8 @@ pub(super) struct Subject<'a> {
 /// filled in, without positions (moving an entry in the file is no change of the connector).
 pub(super) fn read(subject: &Subject<'_>, given: &Node, report: &mut Report) -> Node {
     let arranged = arrange::arrange(subject, given, report);
+    // Before anything can fail and be logged.
+    secrets::register(&arranged.node, subject.spec, subject.leaves);
     check::check(subject, &arranged, report);
     without_positions(&arranged.node)
 }

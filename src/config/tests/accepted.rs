@@ -247,6 +247,21 @@ fn debug_output_shows_no_provider_value() {
     );
     let loaded = load_text(&text, &[], &[]).unwrap();
     assert!(!format!("{loaded:?}").contains(CANARY));
+    let environment = environment(&[("TOKEN", CANARY)]);
+    assert_eq!(format!("{environment:?}"), "Environment(1 variables)");
+}
+
+#[test]
+fn substituted_values_are_kept_out_of_logs() {
+    let text = with_provider(
+        "FREE",
+        r#"{ "token": "${SECRET}", "baseUrl": "https://x" }"#,
+    );
+    load_text(text, &[("SECRET", "planted-7c21e")], &[]).unwrap();
+    assert_eq!(
+        crate::telemetry::redacted("it was planted-7c21e"),
+        "it was [redacted]"
+    );
 }
 
 #[test]

@@ -151,17 +151,14 @@ fn load_text(
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("connectors.json");
     std::fs::write(&file, text.as_ref()).unwrap();
-    let mut options = LoadOptions {
+    let variables = [variables, &[("CANARY", CANARY)]].concat();
+    load(&LoadOptions {
         file: Some(file),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
-        environment: environment(variables),
+        environment: environment(&variables),
         catalog: catalog(),
         ..LoadOptions::default()
-    };
-    options
-        .environment
-        .insert("CANARY".to_owned(), CANARY.to_owned());
-    load(&options)
+    })
 }
 
 /// The provider part as JSON.

@@ -122,6 +122,7 @@ fn names_and_types() {
         "\"name\": \"a\", \"type\": [\"JIRA\"]",
         "\"name\": \"a\", \"type\": \"MANIFEST\"",
         "\"name\": \"a\", \"type\": \"MANIFEST\", \"manifest\": \"\"",
+        "\"name\": \"a\", \"type\": \"MANIFEST\", \"manifest\": \"none.yaml\"",
         "\"name\": \"a\", \"type\": \"NOAA_WEATHER\", \"manifest\": \"x.yaml\"",
         "\"name\": \"a\", \"type\": \"NOAA_WEATHER\" },\n  { \"name\": \"a\", \"type\": \"FREE\"",
     ];
