@@ -23,7 +23,10 @@ fn main() -> ExitCode {
         .collect();
     telemetry::init(&telemetry::LogOptions {
         format: cli.global.log_format,
-        filter: environment.get("RUST_LOG").cloned(),
+        filter: environment
+            .get("RUST_LOG")
+            .cloned()
+            .or_else(|| commands::log_filter(&cli)),
         no_color: environment
             .get("NO_COLOR")
             .is_some_and(|value| !value.is_empty()),

@@ -21,6 +21,7 @@ mod status;
 mod tail;
 mod validate;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -31,6 +32,13 @@ use crate::config::{Environment, schema};
 use crate::os_signal::OsSignals;
 use context::Context;
 
+/// What is logged where `RUST_LOG` says nothing, if the command wants less than usual: a live
+/// table shares its terminal with the log.
+pub fn log_filter(cli: &Cli) -> Option<String> {
+    let is_table = matches!(cli.command, Some(Command::Demo(_)));
+    (is_table && std::io::stderr().is_terminal()).then(|| "warn".to_owned())
+}
+
 /// Runs the command that was asked for.
 pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> Result<ExitCode> {
     let context = Context::new(cli.global, environment)?;
@@ -38,7 +46,7 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
     match cli.command {
         None => run::run(&context, &cli.run, signals).await,
         Some(Command::Run(args)) => run::run(&context, &args, signals).await,
-        Some(Command::Demo(_)) => anyhow::bail!("not yet"),
+        Some(Command::Demo(args)) => demo::demo(&context, &args, signals).await.map(done),
         Some(Command::Validate) => validate::validate(&context, &cli.run.name).map(done),
         Some(Command::Check { name }) => check::check(&context, &name).await.map(done),
         Some(Command::Preview(args)) => preview::preview(&context, &args, signals).await.map(done),

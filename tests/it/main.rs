@@ -7,6 +7,7 @@
 )]
 
 mod crash;
+mod demo;
 mod documented_configurations;
 mod generated;
 mod http_client;

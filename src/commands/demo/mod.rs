@@ -9,24 +9,26 @@ pub mod sandbox;
 mod summary;
 mod view;
 
-use std::io;
+use std::io::{self, IsTerminal};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
-use crate::config::{self, LoadOptions, Loaded};
-use crate::poller::Shared;
+use super::context::{Configuration, Context};
+use super::exit::Problems;
+use crate::cli::DemoArgs;
+use crate::config;
+use crate::os_signal::OsSignals;
 use crate::registry::ConnectorRegistry;
-use crate::server::{HttpAddress, IfTaken, Ops, Server};
-use crate::source::manifest::catalog::Catalog;
-use crate::store::{self, Store, StoreAddress, StoreOptions};
-use crate::supervisor::{BuildSource, Supervisor, Wish};
+use crate::server::{IfTaken, Ops, Server};
+use crate::store::{Store, StoreAddress, StreamEntry};
+use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 
 use home::Home;
@@ -49,83 +51,58 @@ const LAST_CALL: Duration = Duration::from_secs(2);
 /// How long one read of the output stream waits; also how often the line at the bottom moves.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What the user asked for.
-#[derive(Debug, Clone, Default)]
-pub struct DemoOptions {
-    /// Where to keep state and signals; `None`: a temporary store that is gone afterwards.
-    pub store: Option<StoreAddress>,
-    /// When to end; `None`: when told to stop.
-    pub duration: Option<Duration>,
-    /// Where the status page is.
-    pub http: HttpAddress,
-    /// Which changes happen.
-    pub seed: Option<u64>,
-    /// Whether a table may be coloured.
-    pub color: bool,
-}
+/// Grace for connectors at the end.
+const GRACE: Duration = Duration::from_secs(10);
 
-/// What the demonstration shares with every other way to run connectors.
-#[derive(Clone)]
-pub struct Parts {
-    /// Connector types.
-    pub catalog: Arc<Catalog>,
-    /// Makes sources.
-    pub build: Arc<BuildSource>,
-    /// Recorded metrics, for the status page.
-    pub metrics: Metrics,
-    /// How the store is opened.
-    pub store_options: StoreOptions,
-    /// Grace for connectors at the end.
-    pub shutdown_timeout: Duration,
-}
-
-/// Runs the demonstration until its time is over or `stop` is cancelled.
+/// Runs the demonstration until its time is over or a signal stops it, the second one at once.
 ///
 /// An error when it could not run, and when the output stream is not what it should be.
-pub async fn run(
-    options: DemoOptions,
-    parts: Parts,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    // Cancelled here too when nobody reads any more; the caller's own token is not ours to cancel.
-    let stop = stop.child_token();
+pub(super) async fn demo(context: &Context, args: &DemoArgs, mut signals: OsSignals) -> Result<()> {
+    let stop = CancellationToken::new();
+    let mut shown = pin!(show(context, args, &stop));
+    tokio::select! {
+        outcome = &mut shown => return outcome,
+        () = signals.shutdown() => stop.cancel(),
+    }
+    tokio::select! {
+        outcome = shown => outcome,
+        () = signals.shutdown() => bail!("stopped at once; nothing is proven"),
+    }
+}
+
+async fn show(context: &Context, args: &DemoArgs, stop: &CancellationToken) -> Result<()> {
     let sandbox = Sandbox::start(SandboxOptions {
-        seed: options.seed.unwrap_or(1),
+        seed: args.seed,
         ..SandboxOptions::default()
     })
     .await
     .context("cannot start the sandbox")?;
     let home = Home::create().context("cannot create a directory for the demonstration")?;
-    let file = home
-        .write_configuration(&sandbox.url())
-        .context("cannot write the demonstration's configuration")?;
-    let loaded = load(file, &parts)?;
+    let mut context = context.clone();
+    let file = home.write_configuration(&sandbox.url());
+    context.global.config = Some(file.context("cannot write the demonstration's configuration")?);
+    let embedded = || StoreAddress::Sqlite(home.path("store.db"));
+    let address = context.global.store.get_or_insert_with(embedded).clone();
 
-    let address = match &options.store {
-        Some(address) => address.clone(),
-        None => StoreAddress::Sqlite(home.path("store.db")),
-    };
-    let store = store::open(&address, &parts.store_options).await?;
-    let registry = ConnectorRegistry::default();
-    let tasks = TaskTracker::new();
-    let page = serve(&options, &parts, &registry, &tasks, &stop).await?;
-    let shared = Shared {
-        store: store.clone(),
-        registry: registry.clone(),
-        clock: Clock::System,
-        max_backoff: None,
-        host: "demo".into(),
-    };
-    let mut supervisor = Supervisor::new(shared, parts.build.clone());
+    let configuration = load(&context)?;
+    let store = context.open_store().await?;
     let fresh = is_fresh(&*store).await?;
-    let mut view = View::new(options.color, page);
-    view.introduce(&sandbox.url(), &address, options.duration);
+    let shared = context.shared(store.clone());
+    let registry = shared.registry.clone();
+    let tasks = TaskTracker::new();
+    let page = serve(args, &registry, &tasks, stop).await?;
+    let builder = context.clone();
+    let mut supervisor = Supervisor::new(shared, Arc::new(move |wish| builder.build(wish)));
 
-    let output = output_of(&loaded);
+    let color = io::stdout().is_terminal() && !is_set(&context, "NO_COLOR");
+    let mut view = View::new(color, page);
+    view.introduce(&sandbox.url(), &address, args.for_);
+    let output = output_of(&configuration);
     let start = store.last_entry(&output).await?;
-    supervisor
-        .apply(wishes(&loaded, &parts.catalog)?)
-        .map_err(|problems| told(&problems))?;
+    let wishes = configuration.wishes().map_err(Problems)?;
+    supervisor.apply(wishes).map_err(Problems)?;
+    registry.set_configured();
+
     let drained = CancellationToken::new();
     let (followed, (settled, connectors)) = tokio::join!(
         async {
@@ -135,9 +112,9 @@ pub async fn run(
             outcome
         },
         async {
-            let end = options.duration.map(|duration| Instant::now() + duration);
-            let quiet = options.duration.map(|time| LAST_CALL.min(time / 4));
-            until(end.zip(quiet).map(|(end, quiet)| end - quiet), &stop).await;
+            let end = args.for_.map(|time| Instant::now() + time);
+            let quiet = args.for_.map(|time| LAST_CALL.min(time / 4));
+            until(end.zip(quiet).map(|(end, quiet)| end - quiet), stop).await;
             sandbox.freeze();
             let patience = if stop.is_cancelled() {
                 SETTLE_QUICKLY
@@ -145,10 +122,10 @@ pub async fn run(
                 SETTLE
             };
             let settled = settle(&registry, patience).await;
-            until(end.or(Some(Instant::now())), &stop).await;
+            until(end.or(Some(Instant::now())), stop).await;
             // A connector that has stopped is on the board no more.
             let connectors = registry.all();
-            let in_time = supervisor.shutdown(parts.shutdown_timeout).await;
+            let in_time = supervisor.shutdown(GRACE).await;
             drained.cancel();
             (settled && in_time, connectors)
         }
@@ -167,33 +144,21 @@ pub async fn run(
     Ok(())
 }
 
-fn load(file: std::path::PathBuf, parts: &Parts) -> anyhow::Result<Loaded> {
-    config::load(&LoadOptions {
-        file: Some(file),
-        catalog: parts.catalog.clone(),
-        ..LoadOptions::default()
-    })
-    .map_err(|problems| told(&problems))
+/// The configuration that was just written. What it warns of (a provider asked more often than
+/// its manifest advises) is meant.
+fn load(context: &Context) -> Result<Configuration> {
+    let catalog = context.catalog().map_err(Problems)?;
+    let loaded = config::load(&context.load_options(&[], &catalog)).map_err(Problems)?;
+    Ok(Configuration { loaded, catalog })
 }
 
-fn told(problems: &[crate::document::Problem]) -> anyhow::Error {
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    anyhow!("{}", lines.join("\n"))
+fn is_set(context: &Context, variable: &str) -> bool {
+    let value = context.environment.get(variable);
+    value.is_some_and(|value| !value.is_empty())
 }
 
-fn wishes(loaded: &Loaded, catalog: &Catalog) -> anyhow::Result<Vec<Wish>> {
-    let wish = |config: &Arc<crate::connector::ConnectorConfig>| {
-        let manifest = catalog.get(&config.kind).cloned();
-        Ok(Wish {
-            config: config.clone(),
-            manifest: manifest.with_context(|| format!("no connector type {}", config.kind))?,
-        })
-    };
-    loaded.connectors.iter().map(wish).collect()
-}
-
-fn output_of(loaded: &Loaded) -> Arc<str> {
-    let first = loaded.connectors.first();
+fn output_of(configuration: &Configuration) -> Arc<str> {
+    let first = configuration.loaded.connectors.first();
     first.map_or_else(
         || "raw-input-signals".into(),
         |config| config.output_stream.clone(),
@@ -202,19 +167,19 @@ fn output_of(loaded: &Loaded) -> Arc<str> {
 
 /// Opens the status page and serves it until `stop`; answers its address.
 async fn serve(
-    options: &DemoOptions,
-    parts: &Parts,
+    args: &DemoArgs,
     registry: &ConnectorRegistry,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<String>> {
-    let Some(server) = Server::bind(options.http, IfTaken::FreePort).await? else {
+) -> Result<Option<String>> {
+    let address = args.http_addr.unwrap_or_default();
+    let Some(server) = Server::bind(address, IfTaken::FreePort).await? else {
         return Ok(None);
     };
     let page = format!("http://{}/", server.address());
     let ops = Ops {
         registry: registry.clone(),
-        metrics: parts.metrics.clone(),
+        metrics: Metrics::install()?,
     };
     tasks.spawn(server.serve(ops, stop.clone()));
     Ok(Some(page))
@@ -222,7 +187,7 @@ async fn serve(
 
 /// Whether the store has never heard of the demonstration's connectors; only then can every
 /// signal be held against what the sandbox served.
-async fn is_fresh(store: &dyn Store) -> anyhow::Result<bool> {
+async fn is_fresh(store: &dyn Store) -> Result<bool> {
     for name in NAMES {
         if store.load_state(name).await?.epoch > 0 {
             return Ok(false);
@@ -273,7 +238,7 @@ async fn follow(
     view: &mut View,
     registry: &ConnectorRegistry,
     drained: &CancellationToken,
-) -> anyhow::Result<Option<Vec<store::StreamEntry>>> {
+) -> Result<Option<Vec<StreamEntry>>> {
     let (mut after, mut seen) = (start, Vec::new());
     loop {
         let last_look = drained.is_cancelled();
