@@ -107,20 +107,29 @@ impl DateTime {
     /// Python's `isoformat(sep)`: microseconds only when there are some.
     pub fn isoformat(&self, separator: char) -> String {
         let civil = self.civil;
-        let mut text = format!(
-            "{}{separator}{:02}:{:02}:{:02}",
-            date_text(civil.date()),
+        let day = date_text(civil.date());
+        let clock = format!(
+            "{:02}:{:02}:{:02}",
             civil.hour(),
             civil.minute(),
             civil.second()
         );
-        if self.microsecond() != 0 {
-            text += &format!(".{:06}", self.microsecond());
-        }
-        text + &self
+        let fraction = match self.microsecond() {
+            0 => String::new(),
+            micros => format!(".{micros:06}"),
+        };
+        let offset = self
             .offset
             .map(|offset| offset_text(offset, ":"))
-            .unwrap_or_default()
+            .unwrap_or_default();
+        [
+            &*day,
+            separator.encode_utf8(&mut [0; 4]),
+            &clock,
+            &fraction,
+            &offset,
+        ]
+        .concat()
     }
 
     /// Microsecond of the second.
@@ -151,9 +160,9 @@ pub fn date_text(date: Date) -> String {
 pub(super) fn offset_text(offset: i32, colon: &str) -> String {
     let sign = if offset < 0 { '-' } else { '+' };
     let offset = offset.abs();
-    let mut text = format!("{sign}{:02}{colon}{:02}", offset / 3600, offset / 60 % 60);
-    if offset % 60 != 0 {
-        text += &format!("{colon}{:02}", offset % 60);
+    let (hours, minutes, seconds) = (offset / 3600, offset / 60 % 60, offset % 60);
+    match seconds {
+        0 => format!("{sign}{hours:02}{colon}{minutes:02}"),
+        _ => format!("{sign}{hours:02}{colon}{minutes:02}{colon}{seconds:02}"),
     }
-    text
 }

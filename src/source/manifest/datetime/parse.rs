@@ -89,7 +89,7 @@ fn from_seconds(seconds: f64) -> Result<DateTime, DateError> {
     // Python rounds the fraction alone, so the whole seconds cost it no precision.
     let whole = seconds.floor();
     let fraction = ((seconds - whole) * 1e6).round_ties_even();
-    if !(whole.abs() < 1e12) {
+    if whole.is_nan() || whole.abs() > 1e12 {
         return Err(out_of_range());
     }
     #[expect(clippy::cast_possible_truncation, reason = "both are far below 2^63")]
@@ -255,11 +255,8 @@ impl Parts {
             match directive {
                 'Y' => parts.year = Some(value),
                 'y' => {
-                    parts.year = Some(if value <= 68 {
-                        2000 + value
-                    } else {
-                        1900 + value
-                    })
+                    let century = if value <= 68 { 2000 } else { 1900 };
+                    parts.year = Some(century + value);
                 }
                 'G' => parts.iso_year = Some(value),
                 'V' => parts.iso_week = Some(value),
@@ -316,14 +313,11 @@ impl Parts {
                 .map(ISOWeekDate::date);
         }
         let first = Date::new(year, 1, 1).ok()?;
-        if let Some(ordinal) = self.day_of_year.or_else(|| self.ordinal_of_week(first)) {
-            if self.month.is_none() || self.day.is_none() {
-                return first
-                    .with()
-                    .day_of_year(i16::try_from(ordinal).ok()?)
-                    .build()
-                    .ok();
-            }
+        if (self.month.is_none() || self.day.is_none())
+            && let Some(ordinal) = self.day_of_year.or_else(|| self.ordinal_of_week(first))
+        {
+            let ordinal = i16::try_from(ordinal).ok()?;
+            return first.with().day_of_year(ordinal).build().ok();
         }
         let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
         Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
@@ -348,7 +342,7 @@ fn strip_char(text: &str, expected: char) -> Option<&str> {
     let mut chars = text.chars();
     let found = chars.next()?;
     let same = found == expected || found.to_lowercase().eq(expected.to_lowercase());
-    same.then(|| chars.as_str())
+    same.then_some(chars.as_str())
 }
 
 /// Strips ASCII text of any case.

@@ -145,13 +145,12 @@ pub(super) fn slice<'a>(owner: &Value<'a>, bounds: [Option<i64>; 3]) -> Result<V
             })
         }
         Value::Undefined(_) => Err(owner.misuse()),
-        // Jinja finds no such item: undefined.
-        other => Ok(missing(other, Text::Borrowed("slice"))),
+        _ => Err(Raise::Type),
     }
 }
 
 /// The elements that a slice picks, in order.
-fn indices(length: usize, [start, stop, step]: [Option<i64>; 3]) -> Result<Vec<usize>> {
+fn indices(length: usize, [from, to, step]: [Option<i64>; 3]) -> Result<Vec<usize>> {
     let step = step.unwrap_or(1);
     if step == 0 {
         return fail("slice step cannot be zero");
@@ -177,9 +176,9 @@ fn indices(length: usize, [start, stop, step]: [Option<i64>; 3]) -> Result<Vec<u
     } else {
         (length - 1, -1)
     };
-    let (mut at, stop) = (clamp(start, first), clamp(stop, end));
+    let (mut at, until) = (clamp(from, first), clamp(to, end));
     let mut picked = Vec::new();
-    while if step > 0 { at < stop } else { at > stop } {
+    while if step > 0 { at < until } else { at > until } {
         picked.extend(usize::try_from(at).ok());
         at = at.saturating_add(step);
     }

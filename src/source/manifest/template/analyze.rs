@@ -28,7 +28,9 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn body(&mut self, body: &'t Body) {
-        body.iter().for_each(|node| self.node(node));
+        for node in body {
+            self.node(node);
+        }
     }
 
     fn scoped(&mut self, inside: impl FnOnce(&mut Self)) {
@@ -83,23 +85,27 @@ impl<'t> Reader<'t> {
                 filters,
                 body,
             } => {
-                filters
-                    .iter()
-                    .for_each(|call| call.args.each(&mut |arg| self.expr(arg)));
+                for call in filters {
+                    call.args.each(&mut |arg| self.expr(arg));
+                }
                 self.scoped(|reader| reader.body(body));
                 self.set_name(name);
             }
             Node::With { bindings, body } => {
-                bindings.iter().for_each(|(_, value)| self.expr(value));
+                for (_, value) in bindings {
+                    self.expr(value);
+                }
                 self.scoped(|reader| {
-                    bindings.iter().for_each(|(targets, _)| reader.set(targets));
+                    for (targets, _) in bindings {
+                        reader.set(targets);
+                    }
                     reader.body(body);
                 });
             }
             Node::FilterBlock { filters, body } => {
-                filters
-                    .iter()
-                    .for_each(|call| call.args.each(&mut |arg| self.expr(arg)));
+                for call in filters {
+                    call.args.each(&mut |arg| self.expr(arg));
+                }
                 self.scoped(|reader| reader.body(body));
             }
         }
@@ -162,7 +168,9 @@ impl<'t> Reader<'t> {
                 }
                 path.push(constant_key(key)?);
                 let root = self.path(owner, path)?;
-                default.iter().for_each(|default| self.expr(default));
+                for default in default {
+                    self.expr(default);
+                }
                 Some(root)
             }
             _ => None,

@@ -214,7 +214,9 @@ impl Kind {
             }
             Self::Compare(first, rest) => {
                 found(first);
-                rest.iter().for_each(|(_, operand)| found(operand));
+                for (_, operand) in rest {
+                    found(operand);
+                }
             }
             Self::Cond {
                 condition,
@@ -223,7 +225,9 @@ impl Kind {
             } => {
                 found(condition);
                 found(then);
-                otherwise.iter().for_each(|otherwise| found(otherwise));
+                if let Some(otherwise) = otherwise {
+                    found(otherwise);
+                }
             }
         }
     }

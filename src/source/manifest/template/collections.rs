@@ -27,7 +27,9 @@ pub(super) fn apply<'a>(
         Filter::Reverse => match subject {
             Value::Str(text) => Ok(Value::text(text.as_str().chars().rev().collect::<String>())),
             other => {
-                let mut items = other.items()?;
+                let Ok(mut items) = other.items() else {
+                    return fail("argument must be iterable");
+                };
                 items.reverse();
                 Ok(Value::list(items))
             }
@@ -58,16 +60,21 @@ pub(super) fn apply<'a>(
             let [reverse, sensitive, attribute] =
                 args.bind(["reverse", "case_sensitive", "attribute"], 0)?;
             let items = reversed_if(subject.items()?, reverse.as_ref());
-            let items = sorted(evaluator, items, sensitive, attribute.as_ref())?;
+            let items = sorted(evaluator, items, sensitive.as_ref(), attribute.as_ref())?;
             Ok(Value::list(reversed_if(items, reverse.as_ref())))
         }
         Filter::Min | Filter::Max => {
             let [sensitive, attribute] = args.bind(["case_sensitive", "attribute"], 0)?;
-            extreme(filter, subject.items()?, sensitive, attribute.as_ref())
+            extreme(
+                filter,
+                subject.items()?,
+                sensitive.as_ref(),
+                attribute.as_ref(),
+            )
         }
         Filter::Unique => {
             let [sensitive, attribute] = args.bind(["case_sensitive", "attribute"], 0)?;
-            unique(evaluator, subject, sensitive, attribute.as_ref())
+            unique(evaluator, subject, sensitive.as_ref(), attribute.as_ref())
         }
         Filter::DictSort => dict_sort(evaluator, subject, args),
         // The other filters do not come here.
@@ -75,7 +82,7 @@ pub(super) fn apply<'a>(
     }
 }
 
-fn first<'a>(items: Vec<Value<'a>>) -> Value<'a> {
+fn first(items: Vec<Value<'_>>) -> Value<'_> {
     items.into_iter().next().unwrap_or_else(Value::undefined)
 }
 
@@ -126,13 +133,22 @@ fn sum<'a>(subject: &Value<'a>, args: &Call<'a>) -> Result<Value<'a>> {
         })
 }
 
+/// Items of a collection, or none of anything false: these filters look before they iterate.
+fn items_if_any<'a>(subject: &Value<'a>) -> Result<Vec<Value<'a>>> {
+    match subject {
+        Value::Undefined(_) => subject.items(),
+        _ if !subject.is_truthy() => Ok(Vec::new()),
+        _ => subject.items(),
+    }
+}
+
 /// `map(attribute=…, default=…)` or `map('filter', …)`
 fn map<'a>(
     evaluator: &mut Evaluator<'a>,
     subject: &Value<'a>,
     args: &Call<'a>,
 ) -> Result<Value<'a>> {
-    let items = subject.items()?;
+    let items = items_if_any(subject)?;
     let mut mapped = Vec::with_capacity(items.len());
     if args.positional.is_empty() {
         let [attribute, default] = args.bind(["attribute", "default"], 1)?;
@@ -191,7 +207,7 @@ fn select<'a>(
         }
     };
     let mut kept = Vec::new();
-    for item in subject.items()? {
+    for item in items_if_any(subject)? {
         evaluator.charge(1)?;
         let value = pick(&item, attribute)?;
         let passes = match test {
@@ -224,12 +240,12 @@ fn sort_key<'a>(
 fn sorted<'a>(
     evaluator: &mut Evaluator<'a>,
     items: Vec<Value<'a>>,
-    sensitive: Option<Value<'a>>,
+    sensitive: Option<&Value<'a>>,
     attribute: Option<&Value<'a>>,
 ) -> Result<Vec<Value<'a>>> {
     let mut keyed = Vec::with_capacity(items.len());
     for item in items {
-        keyed.push((sort_key(&item, sensitive.as_ref(), attribute)?, item));
+        keyed.push((sort_key(&item, sensitive, attribute)?, item));
     }
     let sorted = merge_sort(evaluator, keyed)?;
     Ok(sorted.into_iter().map(|(_, item)| item).collect())
@@ -262,7 +278,7 @@ fn merge_sort<'a>(evaluator: &mut Evaluator<'a>, mut items: Keyed<'a>) -> Result
 fn extreme<'a>(
     filter: Filter,
     items: Vec<Value<'a>>,
-    sensitive: Option<Value<'a>>,
+    sensitive: Option<&Value<'a>>,
     attribute: Option<&Value<'a>>,
 ) -> Result<Value<'a>> {
     let wanted = if filter == Filter::Max {
@@ -272,7 +288,7 @@ fn extreme<'a>(
     };
     let mut best: Option<(Value<'a>, Value<'a>)> = None;
     for item in items {
-        let key = sort_key(&item, sensitive.as_ref(), attribute)?;
+        let key = sort_key(&item, sensitive, attribute)?;
         let better = match &best {
             None => true,
             Some((best, _)) => operators::order(&key, best)? == Some(wanted),
@@ -287,13 +303,13 @@ fn extreme<'a>(
 fn unique<'a>(
     evaluator: &mut Evaluator<'a>,
     subject: &Value<'a>,
-    sensitive: Option<Value<'a>>,
+    sensitive: Option<&Value<'a>>,
     attribute: Option<&Value<'a>>,
 ) -> Result<Value<'a>> {
     let mut seen: Vec<Value<'a>> = Vec::new();
     let mut kept = Vec::new();
     'items: for item in subject.items()? {
-        let key = sort_key(&item, sensitive.as_ref(), attribute)?;
+        let key = sort_key(&item, sensitive, attribute)?;
         access::expect_hashable(&key)?;
         evaluator.charge(1 + seen.len() / 8)?;
         for other in &seen {
@@ -319,12 +335,21 @@ fn dict_sort<'a>(
         "value" => 1,
         _ => return fail("a dict is sorted by key or value"),
     };
-    let entries = subject.entries().ok_or_else(|| subject.misuse())?;
+    let entries = match (subject.entries(), subject) {
+        (Some(entries), _) => entries,
+        (None, Value::Undefined(_)) => return Err(subject.misuse()),
+        (None, other) => return fail(format!("{} has no items", other.type_name())),
+    };
     let pairs = entries
         .into_iter()
         .map(|(key, value)| Value::Seq(SeqKind::Tuple, vec![key, value].into()))
         .collect();
     let pairs = reversed_if(pairs, reverse.as_ref());
-    let items = sorted(evaluator, pairs, sensitive, Some(&Value::Int(position)))?;
+    let items = sorted(
+        evaluator,
+        pairs,
+        sensitive.as_ref(),
+        Some(&Value::Int(position)),
+    )?;
     Ok(Value::list(reversed_if(items, reverse.as_ref())))
 }

@@ -66,12 +66,16 @@ pub(super) fn digest(algorithm: &str, texts: &[&str]) -> Result<String> {
 
 fn hash<D: Digest>(texts: &[&str]) -> String {
     let mut digest = D::new();
-    texts.iter().for_each(|text| digest.update(text));
+    for text in texts {
+        digest.update(text);
+    }
     hex(&digest.finalize())
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// HMAC-SHA-256 (RFC 2104), hexadecimal.

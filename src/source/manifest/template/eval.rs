@@ -1,13 +1,13 @@
-//! Runs a compiled template: statements, expressions and the variables they see.
+//! Evaluates expressions, within bounds on the work they do.
 
 use std::rc::Rc;
 
-use super::ast::{Args, Body, Const, Expr, FilterCall, For, Kind, Node, Targets};
+use super::ast::{Args, Body, Const, Expr, FilterCall, Kind};
 use super::call::Call;
 use super::context::Context;
-use super::value::{Loop, Raise, Result, Text, Value, fail};
+use super::value::{Raise, Result, Text, Value, fail};
 use super::{
-    MAX_ITEMS, MAX_TEXT, access, filters, functions, methods, operators, predicates, print,
+    MAX_ITEMS, access, arithmetic, filters, functions, methods, operators, predicates, print,
 };
 
 /// Work that one evaluation may do, in nodes visited and items touched.
@@ -40,9 +40,9 @@ pub(super) fn evaluate<'a>(expr: &'a Expr, context: &'a Context<'a>) -> Result<V
 pub(super) struct Evaluator<'a> {
     pub context: &'a Context<'a>,
     /// Names that the template has set; the last of a name is the one that counts.
-    locals: Vec<(&'a str, Value<'a>)>,
+    pub locals: Vec<(&'a str, Value<'a>)>,
     steps: usize,
-    loops: usize,
+    pub loops: usize,
 }
 
 impl<'a> Evaluator<'a> {
@@ -66,137 +66,7 @@ impl<'a> Evaluator<'a> {
         self.charge(work)
     }
 
-    fn body(&mut self, body: &'a Body, out: &mut String) -> Result<()> {
-        for node in body {
-            self.charge(1)?;
-            self.node(node, out)?;
-            if out.len() > MAX_TEXT {
-                return fail("text is too long");
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs a body whose names end with it.
-    fn scoped(&mut self, body: &'a Body, out: &mut String) -> Result<()> {
-        let outer = self.locals.len();
-        let result = self.body(body, out);
-        self.locals.truncate(outer);
-        result
-    }
-
-    fn node(&mut self, node: &'a Node, out: &mut String) -> Result<()> {
-        match node {
-            Node::Text(text) => out.push_str(text),
-            Node::Print(value) => print::print(&self.expr(value)?, out)?,
-            Node::If {
-                branches,
-                otherwise,
-            } => {
-                for (condition, body) in branches {
-                    if self.condition(condition)? {
-                        return self.body(body, out);
-                    }
-                }
-                self.body(otherwise, out)?;
-            }
-            Node::For(node) => self.for_loop(node, out)?,
-            Node::Set { targets, value } => {
-                let value = self.expr(value)?;
-                self.assign(targets, value)?;
-            }
-            Node::SetBlock {
-                name,
-                filters,
-                body,
-            } => {
-                let value = self.captured(filters, body)?;
-                self.locals.push((name, value));
-            }
-            Node::With { bindings, body } => {
-                let outer = self.locals.len();
-                let values: Vec<_> = bindings
-                    .iter()
-                    .map(|(_, value)| self.expr(value))
-                    .collect::<Result<_>>()?;
-                for ((targets, _), value) in bindings.iter().zip(values) {
-                    self.assign(targets, value)?;
-                }
-                self.body(body, out)?;
-                self.locals.truncate(outer);
-            }
-            Node::FilterBlock { filters, body } => {
-                print::print(&self.captured(filters, body)?, out)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The text of a body, through filters.
-    fn captured(&mut self, filters: &'a [FilterCall], body: &'a Body) -> Result<Value<'a>> {
-        let mut text = String::new();
-        self.scoped(body, &mut text)?;
-        filters
-            .iter()
-            .try_fold(Value::text(text), |value, call| self.filter(value, call))
-    }
-
-    fn for_loop(&mut self, node: &'a For, out: &mut String) -> Result<()> {
-        let iterable = self.expr(&node.iterable)?;
-        self.charge_for(&iterable)?;
-        let mut items = iterable.items()?;
-        if let Some(filter) = &node.filter {
-            let mut kept = Vec::new();
-            for item in items {
-                let outer = self.locals.len();
-                self.assign(&node.targets, item.clone())?;
-                let keeps = self.condition(filter)?;
-                self.locals.truncate(outer);
-                if keeps {
-                    kept.push(item);
-                }
-            }
-            items = kept;
-        }
-        if items.is_empty() {
-            return self.scoped(&node.otherwise, out);
-        }
-        let items = Rc::new(items);
-        self.loops += 1;
-        for (index0, item) in items.iter().enumerate() {
-            let outer = self.locals.len();
-            let state = Loop {
-                index0,
-                depth: self.loops,
-                items: Rc::clone(&items),
-            };
-            self.locals.push(("loop", Value::Loop(Rc::new(state))));
-            self.assign(&node.targets, item.clone())?;
-            self.charge(1)?;
-            self.body(&node.body, out)?;
-            self.locals.truncate(outer);
-        }
-        self.loops -= 1;
-        Ok(())
-    }
-
-    fn assign(&mut self, targets: &'a Targets, value: Value<'a>) -> Result<()> {
-        match targets {
-            Targets::One(name) => self.locals.push((name, value)),
-            Targets::Many(targets) => {
-                let items = value.items()?;
-                if items.len() != targets.len() {
-                    return fail("wrong number of values to unpack");
-                }
-                for (target, item) in targets.iter().zip(items) {
-                    self.assign(target, item)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn condition(&mut self, expr: &'a Expr) -> Result<bool> {
+    pub(super) fn condition(&mut self, expr: &'a Expr) -> Result<bool> {
         let value = self.expr(expr)?;
         match &value {
             Value::Undefined(missing) if missing.forbidden => Err(value.misuse()),
@@ -215,7 +85,7 @@ impl<'a> Evaluator<'a> {
             Kind::Call(callee, args) => self.call(callee, args),
             Kind::Filter(subject, call) => {
                 let subject = self.expr(subject)?;
-                self.filter(subject, call)
+                self.filter(&subject, call)
             }
             Kind::And(left, right) => self.either(left, right, false),
             Kind::Or(left, right) => self.either(left, right, true),
@@ -260,7 +130,7 @@ impl<'a> Evaluator<'a> {
                 self.charge_for(&result)?;
                 Ok(result)
             }
-            Kind::Neg(inner) => operators::negate(&self.expr(inner)?),
+            Kind::Neg(inner) => arithmetic::negate(&self.expr(inner)?),
             Kind::Pos(inner) => {
                 let value = self.expr(inner)?;
                 if value.as_float().is_some() {
@@ -399,10 +269,14 @@ impl<'a> Evaluator<'a> {
         Ok(Call { positional, named })
     }
 
-    fn filter(&mut self, subject: Value<'a>, call: &'a FilterCall) -> Result<Value<'a>> {
+    pub(super) fn filter(
+        &mut self,
+        subject: &Value<'a>,
+        call: &'a FilterCall,
+    ) -> Result<Value<'a>> {
         let args = self.args(&call.args)?;
-        self.charge_for(&subject)?;
-        let result = filters::apply(self, call.filter, &subject, &args)?;
+        self.charge_for(subject)?;
+        let result = filters::apply(self, call.filter, subject, &args)?;
         if result.len().is_some_and(|length| length > MAX_ITEMS) && result.as_str().is_none() {
             return fail("list is too long");
         }

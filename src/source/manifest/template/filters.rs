@@ -4,7 +4,7 @@ use super::call::Call;
 use super::eval::Evaluator;
 use super::names::Filter;
 use super::value::{Raise, Result, Value, fail};
-use super::{collections, encode, formatting, functions, operators, print, regexes, strings};
+use super::{arithmetic, collections, encode, functions, percent, print, regexes, strings};
 use crate::source::manifest::datetime::{python_float, python_int};
 
 /// `subject | filter(args)`
@@ -22,9 +22,10 @@ pub(super) fn apply<'a>(
             Ok(Value::Int(i64::try_from(length).unwrap_or(i64::MAX)))
         }
         Filter::Abs => match subject.as_float() {
-            Some(value) if value < 0.0 => operators::negate(subject),
-            Some(_) => Ok(subject.clone()),
-            None => Err(subject.misuse()),
+            Some(value) if value < 0.0 => arithmetic::negate(subject),
+            Some(_) => Ok(subject.as_int().map_or_else(|| subject.clone(), Value::Int)),
+            // Jinja's undefined knows no `abs`, nor `round`: a type error.
+            None => Err(Raise::Type),
         },
         Filter::Int => int(subject, args),
         Filter::Float => float(subject, args),
@@ -146,7 +147,7 @@ fn text<'a>(filter: Filter, subject: &Value<'a>, args: &Call<'a>) -> Result<Valu
                         .into(),
                 ),
             };
-            formatting::percent(&text, &values)
+            percent::format(&text, &values)
         }
         _ => {
             let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -232,12 +233,12 @@ fn round<'a>(subject: &Value<'a>, args: &Call<'a>) -> Result<Value<'a>> {
     let precision = precision.map_or(Ok(0), |precision| precision.expect_int())?;
     let precision = i32::try_from(precision.clamp(-400, 400)).unwrap_or(0);
     let method = method.as_ref().map_or(Ok("common"), Value::expect_str)?;
-    let float = subject.as_float().ok_or_else(|| subject.misuse())?;
+    let float = subject.as_float().ok_or(Raise::Type)?;
     let scale = 10_f64.powi(precision);
     let value = match method {
         "ceil" => (float * scale).ceil() / scale,
         "floor" => (float * scale).floor() / scale,
-        "common" if subject.as_big().is_some() => return round_whole(subject, precision),
+        "common" if subject.as_big().is_some() => return Ok(round_whole(subject, precision)),
         // The decimal text is exact, so ties are told from what only looks like one.
         "common" if precision >= 0 => {
             let decimals = usize::try_from(precision).unwrap_or(0);
@@ -250,9 +251,9 @@ fn round<'a>(subject: &Value<'a>, args: &Call<'a>) -> Result<Value<'a>> {
 }
 
 /// Rounds a whole number to tens, hundreds, …; ties go to the even one.
-fn round_whole<'a>(subject: &Value<'a>, precision: i32) -> Result<Value<'a>> {
+fn round_whole<'a>(subject: &Value<'a>, precision: i32) -> Value<'a> {
     let (Some(value), 1..) = (subject.as_big(), -precision) else {
-        return Ok(subject.clone());
+        return subject.as_int().map_or_else(|| subject.clone(), Value::Int);
     };
     let unit = num_bigint::BigInt::from(10).pow(precision.unsigned_abs());
     let half: num_bigint::BigInt = &unit / 2;
@@ -263,7 +264,7 @@ fn round_whole<'a>(subject: &Value<'a>, precision: i32) -> Result<Value<'a>> {
     let down = &value - &rest;
     let is_even = !(&down / &unit).bit(0);
     let up = rest > half || (rest == half && !is_even);
-    Ok(Value::integer(if up { down + unit } else { down }))
+    Value::integer(if up { down + unit } else { down })
 }
 
 /// The reference's `string`: what is not text becomes JSON in triple quotes, so that it is read

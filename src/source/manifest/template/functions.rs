@@ -33,9 +33,7 @@ pub(super) fn call<'a>(function: Function, args: &Call<'a>, clock: Clock) -> Res
                 Value::Bool(value) => Ok(Value::Int(value.into())),
                 value => Ok(value),
             },
-            text => Ok(Value::Float(
-                DateTime::parse_iso(text.expect_str()?)?.epoch_seconds(),
-            )),
+            text => Ok(Value::Float(iso_date(&text)?.epoch_seconds())),
         },
         Function::Max => extreme(args, Ordering::Greater),
         Function::Min => extreme(args, Ordering::Less),
@@ -61,9 +59,7 @@ pub(super) fn call<'a>(function: Function, args: &Call<'a>, clock: Clock) -> Res
             only(args, "datestring")?.expect_str()?,
         )?)),
         Function::FormatDatetime => format_datetime(args),
-        Function::StrToDatetime => Ok(Value::DateTime(DateTime::parse_iso(
-            only(args, "s")?.expect_str()?,
-        )?)),
+        Function::StrToDatetime => Ok(Value::DateTime(iso_date(&only(args, "s")?)?)),
         Function::SanitizeUrl => Ok(Value::text(encode::quote(
             only(args, "value")?.expect_str()?,
             true,
@@ -144,7 +140,7 @@ fn format_datetime<'a>(args: &Call<'a>) -> Result<Value<'a>> {
         }
         date => match input {
             Some(input) => DateTime::strptime(date.expect_str()?, input)?,
-            None => DateTime::parse_iso(date.expect_str()?)?,
+            None => iso_date(date)?,
         },
     };
     let parsed = DateTime {
@@ -152,6 +148,14 @@ fn format_datetime<'a>(args: &Call<'a>) -> Result<Value<'a>> {
         ..parsed
     };
     Ok(Value::text(parsed.format(format.expect_str()?)?))
+}
+
+/// Reads ISO 8601 text. Collections fail otherwise than what has no length.
+fn iso_date(value: &Value<'_>) -> Result<DateTime> {
+    if value.is_mapping() || value.is_sequence() {
+        return fail("a collection is no date");
+    }
+    Ok(DateTime::parse_iso(value.expect_str()?)?)
 }
 
 /// An underscore before each capital but the first character, and all in small letters.

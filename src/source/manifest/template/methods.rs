@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::value::{Raise, Result, SeqKind, Value, fail};
-use super::{MAX_TEXT, dates, formatting, operators, strings};
+use super::{MAX_TEXT, dates, operators, str_format, strings};
 
 /// Whether the type of `owner` has this method.
 pub(super) fn has(owner: &Value<'_>, name: &str) -> bool {
@@ -35,7 +35,7 @@ fn changes_list(name: &str) -> bool {
 pub(super) fn call<'a>(owner: &Value<'a>, name: &str, args: &Call<'a>) -> Result<Value<'a>> {
     match owner {
         Value::Str(text) => match name {
-            "format" => formatting::format(text.as_str(), args),
+            "format" => str_format::format(text.as_str(), args),
             "join" => join(text.as_str(), &args.one()?),
             name => strings::call(text.as_str(), name, args),
         },

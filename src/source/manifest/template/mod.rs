@@ -10,6 +10,7 @@
 
 mod access;
 mod analyze;
+mod arithmetic;
 mod ast;
 mod call;
 mod collections;
@@ -21,20 +22,25 @@ mod escape;
 mod eval;
 mod filters;
 mod float;
-mod formatting;
 mod functions;
+mod layout;
 mod lexer;
 mod literal;
 mod literal_parser;
+mod literal_scalars;
 mod methods;
 mod names;
 mod nested;
+mod operands;
 mod operators;
 mod parser;
+mod percent;
 mod predicates;
 mod print;
 mod regexes;
+mod run;
 mod statements;
+mod str_format;
 mod strings;
 mod value;
 
@@ -112,19 +118,15 @@ impl Template {
     /// The typed value of a field that stands alone: a URL, a path, a cursor value, an added
     /// field. An empty result is empty text; an undefined one is an error.
     pub fn value(&self, context: &Context<'_>) -> Result<Literal, EvalError> {
-        if let Some(constant) = self.constant_literal() {
-            return Ok(constant.clone());
-        }
-        if let Some(literal) = self.direct(context)? {
-            return Ok(literal);
-        }
-        Ok(Literal::of_text(self.render(context)?.into_owned()))
+        Ok(self
+            .typed(context)?
+            .unwrap_or_else(|| Literal::Str(String::new())))
     }
 
     /// As [`value`](Self::value), but an empty or undefined result is `default`'s value.
     pub fn value_or(&self, context: &Context<'_>, default: &Self) -> Result<Literal, EvalError> {
-        match self.render_defined(context)? {
-            Some(text) => Ok(Literal::of_text(text.into_owned())),
+        match self.typed_defined(context)? {
+            Some(literal) => Ok(literal),
             None => default.value(context),
         }
     }
@@ -164,10 +166,7 @@ impl Template {
     /// The typed value under a key of a mapping or JSON body. An empty or undefined result is
     /// [`Literal::None`], which maps drop.
     pub fn mapping_value(&self, context: &Context<'_>) -> Result<Literal, EvalError> {
-        Ok(match self.render_defined(context)? {
-            Some(text) => Literal::of_text(text.into_owned()),
-            None => Literal::None,
-        })
+        Ok(self.typed_defined(context)?.unwrap_or(Literal::None))
     }
 
     /// The text of a mapping's key; `None` if it is empty or undefined.
@@ -207,10 +206,39 @@ impl Template {
     /// A condition. Empty, undefined, `None`, `False`, `0` and empty collections are false, as
     /// are the texts `false` and `False`; all else is true.
     pub fn boolean(&self, context: &Context<'_>) -> Result<bool, EvalError> {
-        Ok(match self.render_defined(context)? {
-            Some(text) => Literal::of_text(text.into_owned()).is_true_condition(),
-            None => false,
-        })
+        let literal = self.typed_defined(context)?;
+        Ok(literal.is_some_and(|literal| literal.is_true_condition()))
+    }
+
+    /// As [`typed`](Self::typed), and `None` also if something undefined was used.
+    fn typed_defined(&self, context: &Context<'_>) -> Result<Option<Literal>, EvalError> {
+        match self.typed(context) {
+            Err(EvalError::Undefined { .. }) => Ok(None),
+            result => result,
+        }
+    }
+
+    /// What the rendered text means as a literal; `None` if it is empty.
+    fn typed(&self, context: &Context<'_>) -> Result<Option<Literal>, EvalError> {
+        let not_empty = |text: String| (!text.is_empty()).then(|| Literal::of_text(text));
+        if let Some(constant) = self.constant_literal() {
+            let is_empty = self.literal().is_some_and(str::is_empty);
+            return Ok((!is_empty).then(|| constant.clone()));
+        }
+        let [Node::Print(expr)] = &**self.body() else {
+            return Ok(not_empty(self.render(context)?.into_owned()));
+        };
+        // Most templates are one expression, whose value needs no detour over its text.
+        self.check_variables(context)?;
+        let text = match eval::evaluate(expr, context) {
+            Ok(value) => match Literal::of_value(&value) {
+                Some(literal) => return Ok(Some(literal)),
+                None => print::text(&value)?,
+            },
+            Err(Raise::Type) => self.source().to_owned(),
+            Err(raise) => return Err(raise.into()),
+        };
+        Ok(not_empty(text))
     }
 
     /// The rendered text; `None` if it is empty or something undefined was used.
@@ -231,27 +259,6 @@ impl Template {
             Ok(text) => Ok(Cow::Owned(text)),
             // The reference takes a template that fails this way for plain text.
             Err(Raise::Type) => Ok(Cow::Borrowed(self.source())),
-            Err(raise) => Err(raise.into()),
-        }
-    }
-
-    /// The value of a lone `{{ expression }}` that needs no detour over its text.
-    fn direct(&self, context: &Context<'_>) -> Result<Option<Literal>, EvalError> {
-        let [Node::Print(expr)] = &**self.body() else {
-            return Ok(None);
-        };
-        self.check_variables(context)?;
-        match eval::evaluate(expr, context) {
-            Ok(value::Value::Str(text)) => Ok(Some(Literal::of_text(text.as_str().to_owned()))),
-            Ok(value::Value::Undefined(_)) => Ok(Some(Literal::Str(String::new()))),
-            Ok(value) => match Literal::of_value(&value) {
-                Some(literal) => Ok(Some(literal)),
-                None => {
-                    let text = print::text(&value).map_err(EvalError::from)?;
-                    Ok(Some(Literal::of_text(text)))
-                }
-            },
-            Err(Raise::Type) => Ok(Some(Literal::of_text(self.source().to_owned()))),
             Err(raise) => Err(raise.into()),
         }
     }

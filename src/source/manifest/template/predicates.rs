@@ -1,9 +1,9 @@
 //! Jinja's tests: what may stand after `is`.
 
-use super::ast::Comparison;
+use super::ast::{BinaryOp, Comparison};
 use super::names::{Filter, Test};
-use super::value::{Raise, Result, Value, fail};
-use super::{formatting, operators};
+use super::operators;
+use super::value::{Raise, Result, Value};
 
 /// `subject is test(args)`
 pub(super) fn check(test: Test, subject: &Value<'_>, args: &[Value<'_>]) -> Result<bool> {
@@ -23,8 +23,8 @@ pub(super) fn check(test: Test, subject: &Value<'_>, args: &[Value<'_>]) -> Resu
         };
         return match comparison {
             Some(comparison) => operators::compare(comparison, subject, operand),
-            None if test == Test::SameAs => formatting::is_same(subject, operand),
-            None => divisible(subject, operand.expect_int()?),
+            None if test == Test::SameAs => is_same(subject, operand),
+            None => leaves(subject, operand, 0),
         };
     }
     if !args.is_empty() {
@@ -33,16 +33,15 @@ pub(super) fn check(test: Test, subject: &Value<'_>, args: &[Value<'_>]) -> Resu
     property(test, subject)
 }
 
-fn divisible(subject: &Value<'_>, divisor: i64) -> Result<bool> {
-    if divisor == 0 {
-        return fail("division by zero");
-    }
-    Ok(subject.expect_int()?.checked_rem(divisor).unwrap_or(0) == 0)
+/// Whether `subject % divisor` is `rest`.
+fn leaves(subject: &Value<'_>, divisor: &Value<'_>, rest: i64) -> Result<bool> {
+    let found = operators::binary(BinaryOp::Mod, subject, divisor)?;
+    operators::equal(&found, &Value::Int(rest))
 }
 
 /// A test without argument.
-fn property(test: Test, subject: &Value<'_>) -> Result<bool> {
-    Ok(match test {
+fn property(kind: Test, subject: &Value<'_>) -> Result<bool> {
+    Ok(match kind {
         Test::Defined => !matches!(subject, Value::Undefined(_)),
         Test::Undefined => matches!(subject, Value::Undefined(_)),
         Test::None => matches!(subject, Value::None),
@@ -60,8 +59,8 @@ fn property(test: Test, subject: &Value<'_>) -> Result<bool> {
         Test::Iterable => subject.items().is_ok(),
         Test::Callable => matches!(subject, Value::Function(_) | Value::Method(_)),
         Test::Escaped => false,
-        Test::Even => subject.expect_int()? % 2 == 0,
-        Test::Odd => subject.expect_int()? % 2 != 0,
+        Test::Even => leaves(subject, &Value::Int(2), 0)?,
+        Test::Odd => leaves(subject, &Value::Int(2), 1)?,
         Test::Upper => {
             let text = super::print::text(subject)?;
             text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase)
@@ -70,10 +69,10 @@ fn property(test: Test, subject: &Value<'_>) -> Result<bool> {
             let text = super::print::text(subject)?;
             text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase)
         }
-        Test::Filter => subject
+        Test::FilterExists => subject
             .as_str()
             .is_some_and(|name| Filter::named(name).is_some()),
-        Test::Test => subject
+        Test::Known => subject
             .as_str()
             .is_some_and(|name| Test::named(name).is_some()),
         Test::Eq
@@ -86,4 +85,9 @@ fn property(test: Test, subject: &Value<'_>) -> Result<bool> {
         | Test::DivisibleBy
         | Test::SameAs => return Err(Raise::Type),
     })
+}
+
+/// Whether `left` and `right` are one object: what `is sameas` asks of constants.
+fn is_same(left: &Value<'_>, right: &Value<'_>) -> Result<bool> {
+    Ok(left.type_name() == right.type_name() && operators::equal(left, right)?)
 }

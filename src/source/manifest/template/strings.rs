@@ -125,9 +125,10 @@ fn plain(text: &str, name: &str) -> String {
             let mut inside = false;
             let mut out = String::with_capacity(text.len());
             for c in text.chars() {
-                match inside {
-                    true => out.extend(c.to_lowercase()),
-                    false => out.extend(c.to_uppercase()),
+                if inside {
+                    out.extend(c.to_lowercase());
+                } else {
+                    out.extend(c.to_uppercase());
                 }
                 inside = c.is_alphabetic();
             }
@@ -146,7 +147,7 @@ pub(super) fn capitalize(text: &str) -> String {
 fn question(text: &str, name: &str) -> bool {
     let all = |matches: fn(char) -> bool| !text.is_empty() && text.chars().all(matches);
     match name {
-        "isdigit" | "isdecimal" => all(|c| c.is_numeric() && c.to_digit(10).is_some()),
+        "isdigit" | "isdecimal" => all(|c| c.is_ascii_digit()),
         "isnumeric" => all(char::is_numeric),
         "isalpha" => all(char::is_alphabetic),
         "isalnum" => all(char::is_alphanumeric),

