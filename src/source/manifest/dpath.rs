@@ -3,7 +3,7 @@
 //! A part of a path is a key, a list index, or a pattern: `*`, `?` and `[…]` within one key, `**`
 //! for any number of levels.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use crate::document::{Kind, Node, Problem};
 use crate::json::{Map, Value};
@@ -15,7 +15,7 @@ use super::fields::{self, problem};
 pub enum Segment {
     /// A key, or a pattern for keys; digits also select a list element.
     Key(String),
-    /// A list element; negative ones count from the end.
+    /// A list element; negative ones count from the end. Never a key.
     Index(i64),
 }
 
@@ -56,7 +56,8 @@ impl Path {
         let segments = items
             .iter()
             .map(|item| match &item.kind {
-                Kind::Int(index) => Ok(Segment::Index(*index)),
+                // The format's paths are texts: digits select either a key or an element.
+                Kind::Int(index) => Ok(Segment::Key(index.to_string())),
                 Kind::String(text) => Ok(Segment::Key(text.clone())),
                 _ => Err(problem(
                     item.at,
@@ -84,15 +85,13 @@ impl Path {
         self.0.iter().any(|part| part.is("*"))
     }
 
-    /// The keys of a path without patterns and negative indexes.
-    pub(super) fn plain(&self) -> Option<Vec<Cow<'_, str>>> {
+    /// The keys of a path without patterns and numbers.
+    pub(super) fn plain(&self) -> Option<Vec<&str>> {
         self.0
             .iter()
             .map(|part| match part {
-                Segment::Key(key) => {
-                    (!key.contains(['*', '?', '['])).then_some(Cow::Borrowed(&**key))
-                }
-                Segment::Index(index) => (*index >= 0).then(|| Cow::Owned(index.to_string())),
+                Segment::Key(key) if !key.contains(['*', '?', '[']) => Some(&**key),
+                _ => None,
             })
             .collect()
     }
@@ -125,6 +124,15 @@ impl Path {
         rest >= before.len()
             && all_match(&place[..before.len()], before)
             && all_match(&place[rest..], after)
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(key),
+            Self::Index(index) => write!(f, "{index}"),
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! `DpathExtractor`: where in an answer the records stand.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::dpath::{Path, Segment};
@@ -92,7 +90,6 @@ impl RecordPath {
         let Some(keys) = self.path.plain() else {
             return self.slices_of_tree(&json::parse(body)?);
         };
-        let keys: Vec<&str> = keys.iter().map(Cow::as_ref).collect();
         let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         if text.trim_ascii_start().first() != Some(&b'[') {
             return self.plain_slices(body, &keys);
@@ -157,10 +154,7 @@ impl RecordPath {
             .path
             .segments()
             .iter()
-            .map(|part| match part {
-                Segment::Key(key) => key.clone(),
-                Segment::Index(index) => index.to_string(),
-            })
+            .map(ToString::to_string)
             .collect();
         parts.join("/")
     }

@@ -1,5 +1,6 @@
 //! `schema_normalization: Default`: casts values towards the types of the stream's schema.
 
+use super::template::Literal;
 use crate::json::{Map, Value};
 
 /// Casts the fields that `schema` describes, nested ones too. A value that cannot be cast stays
@@ -47,7 +48,7 @@ fn cast(value: &mut Value, schema: &Value) {
         return;
     };
     let cast = match target {
-        "string" => Some(Value::String(python_text(value))),
+        "string" => Some(Value::String(Literal::from(&*value).to_string())),
         "number" => number(value),
         "integer" => integer(value),
         "boolean" => boolean(value),
@@ -64,34 +65,6 @@ fn types(schema: &Value) -> Vec<&str> {
         Some(Value::String(name)) => vec![name],
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
-    }
-}
-
-/// Python's `str(value)`.
-fn python_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => python_repr(other),
-    }
-}
-
-fn python_repr(value: &Value) -> String {
-    let joined = |parts: Vec<String>| parts.join(", ");
-    match value {
-        Value::Null => "None".to_owned(),
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => format!("{number:?}"),
-        Value::BigNumber(text) => text.to_string(),
-        Value::String(text) => format!("'{text}'"),
-        Value::Array(items) => format!("[{}]", joined(items.iter().map(python_repr).collect())),
-        Value::Object(map) => {
-            let members = map
-                .iter()
-                .map(|(key, value)| format!("'{key}': {}", python_repr(value)));
-            format!("{{{}}}", joined(members.collect()))
-        }
     }
 }
 

@@ -55,13 +55,7 @@ impl OptionValue {
 }
 
 fn python_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "None".to_owned(),
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        other => other.to_string(),
-    }
+    Literal::from(value).to_string()
 }
 
 /// Where a value goes.

@@ -187,7 +187,9 @@ impl DatetimeBasedCursor {
             None => Ok(None),
             Some(template) => match text(template, field)?.as_str() {
                 "" => Ok(None),
-                text => duration(text, field),
+                text => Span::parse(text)
+                    .map(Some)
+                    .map_err(|cause| CursorError::Date { field, cause }),
             },
         };
         let clamp = self
@@ -218,18 +220,15 @@ impl DatetimeBasedCursor {
                     ..Span::default()
                 })
                 .filter(|span| *span != Span::default()),
-                None => span(&self.lookback, "lookback_window")?,
+                None => {
+                    span(&self.lookback, "lookback_window")?.filter(|span| *span != Span::default())
+                }
             },
             clamp: clamp.transpose()?,
             is_compare_strictly: self.is_compare_strictly,
             is_global: self.global_substream_cursor,
         })
     }
-}
-
-fn duration(text: &str, field: &'static str) -> Result<Option<Span>, CursorError> {
-    let span = Span::parse(text).map_err(|cause| CursorError::Date { field, cause })?;
-    Ok((span != Span::default()).then_some(span))
 }
 
 /// The granularity is no template: whether it is a duration can be said at once.

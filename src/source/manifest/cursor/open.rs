@@ -120,10 +120,11 @@ impl OpenCursor {
     pub fn value_of(&self, record: &[u8]) -> Option<DateTime> {
         let bytes = json::get(record, &self.field)?;
         match bytes.first()? {
-            b'"' => self.parse(&json::text_of(bytes)).ok(),
-            b'-' | b'0'..=b'9' => self.parse_number(std::str::from_utf8(bytes).ok()?),
-            _ => None,
+            b'"' => self.parse(&Value::String(json::text_of(bytes).into_owned())),
+            b'-' | b'0'..=b'9' => self.parse(&json::parse(bytes).ok()?),
+            _ => return None,
         }
+        .ok()
     }
 
     /// Whether the time of a record is within what this read is for. One without a readable time
@@ -151,11 +152,12 @@ impl OpenCursor {
         }
     }
 
-    pub(super) fn parse(&self, text: &str) -> Result<DateTime, DateError> {
+    /// Text or a number, by the first format that fits.
+    pub(super) fn parse(&self, value: &Value) -> Result<DateTime, DateError> {
         let formats = self.parts.input_formats.iter();
         let mut last = None;
         for format in formats.chain([&self.parts.datetime_format]) {
-            match DateTime::parse(text, format) {
+            match DateTime::parse_value(value, format) {
                 Ok(date) => return Ok(date),
                 Err(error) => last = Some(error),
             }
@@ -163,15 +165,6 @@ impl OpenCursor {
         Err(last.unwrap_or(DateError {
             what: "no date format".to_owned(),
         }))
-    }
-
-    /// A JSON number: epoch formats take its whole part, others its digits.
-    fn parse_number(&self, text: &str) -> Option<DateTime> {
-        let whole = text.split_once('.').map(|(whole, _)| whole);
-        let cut = whole.filter(|_| !text.contains(['e', 'E']));
-        self.parse(text)
-            .ok()
-            .or_else(|| cut.and_then(|whole| self.parse(whole).ok()))
     }
 
     pub(super) fn format(&self, date: DateTime) -> Result<String, CursorError> {

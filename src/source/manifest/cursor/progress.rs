@@ -195,13 +195,7 @@ fn reaches(end: DateTime, unit: Span, start: DateTime) -> bool {
 }
 
 fn read_date(cursor: &OpenCursor, value: &Value) -> Result<DateTime, CursorError> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        _ => return Err(invalid("its cursor value is no date")),
-    };
-    cursor.parse(&text).map_err(|error| invalid(&error.what))
+    cursor.parse(value).map_err(|error| invalid(&error.what))
 }
 
 fn invalid(what: &str) -> CursorError {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::datetime::DateTime;
+use super::super::datetime::{DateTime, Span};
 use super::open::{OpenCursor, earlier, later};
 use super::{CursorError, DateError, MAX_WINDOWS, Progress};
 use crate::json::{Map, Value};
@@ -105,10 +105,10 @@ impl Windows {
             return Ok(None);
         }
         let gap = Gap { lower, ..gap };
-        let whole = self
-            .step_from(lower)
-            .is_none_or(|end| micros(&end) >= micros(&gap.upper));
-        if !whole {
+        // A step of nothing means one window.
+        let is_whole = parts.step == Some(Span::default())
+            || micros(&self.step_from(lower)) >= micros(&gap.upper);
+        if !is_whole {
             return self.step(gap);
         }
         let upper = if gap.to_the_end && parts.granularity.is_some() {
@@ -127,8 +127,7 @@ impl Windows {
     /// One step into a gap.
     fn step(&mut self, gap: Gap) -> Result<Option<Window>, CursorError> {
         let micros = DateTime::epoch_micros;
-        let stepped = self.step_from(gap.lower).unwrap_or(self.cursor.end);
-        let upper = earlier(stepped, gap.upper);
+        let upper = earlier(self.step_from(gap.lower), gap.upper);
         let clamped = if micros(&upper) == micros(&gap.upper) {
             upper
         } else {
@@ -152,8 +151,11 @@ impl Windows {
         self.window(lower, end).map(Some)
     }
 
-    fn step_from(&self, lower: DateTime) -> Option<DateTime> {
-        lower.plus(self.cursor.parts.step?).ok()
+    /// Without a step, or past the last year, a step goes to the end.
+    fn step_from(&self, lower: DateTime) -> DateTime {
+        let step = self.cursor.parts.step;
+        step.and_then(|step| lower.plus(step).ok())
+            .unwrap_or(self.cursor.end)
     }
 
     fn clamp(&self, at: DateTime) -> Result<DateTime, CursorError> {
@@ -169,13 +171,13 @@ impl Windows {
 
     fn window(&self, start: DateTime, end: DateTime) -> Result<Window, CursorError> {
         let cursor = &self.cursor;
-        let texts = [cursor.format(start)?, cursor.format(end)?];
+        let texts = [cursor.format(start)?, cursor.format(end)?].map(Value::String);
         // What counts as read is what the provider was asked for: the text's precision.
-        let precise = |text: &String, exact| cursor.parse(text).unwrap_or(exact);
+        let precise = |text, exact| cursor.parse(text).unwrap_or(exact);
         let bounds = [precise(&texts[0], start), precise(&texts[1], end)];
         let keys = cursor.parts.fields.iter().cloned();
         Ok(Window {
-            slice: keys.zip(texts.map(Value::String)).collect(),
+            slice: keys.zip(texts).collect(),
             bounds,
         })
     }

@@ -163,6 +163,29 @@ impl Literal {
     }
 }
 
+/// As Python reads JSON. A number that no float holds is infinite.
+impl From<&json::Value> for Literal {
+    fn from(value: &json::Value) -> Self {
+        match value {
+            json::Value::Null => Self::None,
+            json::Value::Bool(value) => Self::Bool(*value),
+            json::Value::Int(value) => Self::Int(*value),
+            json::Value::Float(value) => Self::Float(*value),
+            json::Value::BigNumber(text) => text.parse().map_or_else(
+                |_| Self::Float(text.parse().unwrap_or(f64::INFINITY)),
+                Self::Big,
+            ),
+            json::Value::String(text) => Self::Str(text.clone()),
+            json::Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            json::Value::Object(map) => Self::Dict(
+                map.iter()
+                    .map(|(key, value)| (Self::Str(key.clone()), Self::from(value)))
+                    .collect(),
+            ),
+        }
+    }
+}
+
 /// As Python's `str(value)`.
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! `AddFields`: sets fields from templates, making the objects on the way.
 
-use super::super::dpath::{Path, Segment};
+use super::super::dpath::Path;
 use super::super::fields::{self, problem};
 use super::super::template::{Context, Template, ValueType};
 use super::{TransformError, failed};
@@ -8,7 +8,7 @@ use crate::document::{Node, Problem};
 use crate::json::{Map, Value};
 
 /// The largest list index a path may name: the list is filled with nulls up to it.
-const MAX_INDEX: i64 = 10_000;
+const MAX_INDEX: usize = 10_000;
 
 /// Sets fields one after another; a later one sees those before it.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct AddFields {
 
 #[derive(Debug, Clone)]
 struct AddedField {
-    path: Vec<Segment>,
+    path: Vec<String>,
     /// The path as conditions see it.
     path_value: Value,
     value: Template,
@@ -77,7 +77,11 @@ impl AddFields {
 impl AddedField {
     fn build(node: &Node) -> Result<Self, Problem> {
         let path_node = fields::required(node, "path")?;
-        let path = Path::build("path", path_node)?.segments().to_vec();
+        let path: Vec<String> = Path::build("path", path_node)?
+            .segments()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         if path.is_empty() {
             return Err(problem(
                 path_node.at,
@@ -85,11 +89,11 @@ impl AddedField {
                 "name the field to add, as in [status]",
             ));
         }
-        let too_far = path.iter().any(|part| match part {
-            Segment::Index(index) => !(0..=MAX_INDEX).contains(index),
-            Segment::Key(key) => key.parse().is_ok_and(|index: i64| index > MAX_INDEX),
-        });
-        if too_far {
+        if path
+            .iter()
+            .filter_map(|part| index_of(part))
+            .any(|index| index > MAX_INDEX)
+        {
             return Err(problem(
                 path_node.at,
                 "path holds a list index out of bounds",
@@ -111,7 +115,7 @@ impl AddedField {
             }
         };
         Ok(Self {
-            path_value: path_node.to_value(),
+            path_value: Value::Array(path.iter().cloned().map(Value::String).collect()),
             path,
             value: fields::required_template(node, "value")?,
             value_type,
@@ -137,13 +141,13 @@ impl AddedField {
 
 /// Puts `value` at `path` below `at`, making what is missing on the way. Something in the way is
 /// an error: the number of levels that lead to it.
-fn set_at(at: &mut Value, path: &[Segment], value: Value) -> Result<(), usize> {
+fn set_at(at: &mut Value, path: &[String], value: Value) -> Result<(), usize> {
     let Some((part, rest)) = path.split_first() else {
         *at = value;
         return Ok(());
     };
     let slot = match at {
-        Value::Object(map) => map.entry(text_of(part)).or_insert_with(|| empty_for(rest)),
+        Value::Object(map) => map.entry(part.clone()).or_insert_with(|| empty_for(rest)),
         Value::Array(items) => {
             let index = index_of(part).ok_or(0_usize)?;
             if index >= items.len() {
@@ -158,7 +162,7 @@ fn set_at(at: &mut Value, path: &[Segment], value: Value) -> Result<(), usize> {
 }
 
 /// What a missing value on the way to `rest` is: a list where an index follows.
-fn empty_for(rest: &[Segment]) -> Value {
+fn empty_for(rest: &[String]) -> Value {
     match rest.first() {
         None => Value::Null,
         Some(part) if index_of(part).is_some() => Value::Array(Vec::new()),
@@ -166,22 +170,12 @@ fn empty_for(rest: &[Segment]) -> Value {
     }
 }
 
-fn index_of(part: &Segment) -> Option<usize> {
-    match part {
-        Segment::Index(index) => usize::try_from(*index).ok(),
-        Segment::Key(key) if key.bytes().all(|byte| byte.is_ascii_digit()) => key.parse().ok(),
-        Segment::Key(_) => None,
-    }
+/// Digits are an index, where they stand for a list. Numbers beyond all bounds are one, too.
+fn index_of(part: &str) -> Option<usize> {
+    let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| part.parse().unwrap_or(usize::MAX))
 }
 
-fn text_of(part: &Segment) -> String {
-    match part {
-        Segment::Key(key) => key.clone(),
-        Segment::Index(index) => index.to_string(),
-    }
-}
-
-fn shown(path: &[Segment]) -> String {
-    let parts: Vec<String> = path.iter().map(text_of).collect();
-    parts.join(".")
+fn shown(path: &[String]) -> String {
+    path.join(".")
 }

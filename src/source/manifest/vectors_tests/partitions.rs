@@ -11,7 +11,6 @@ use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::template::Context;
 
 #[test]
-#[ignore = "until templates are evaluated"]
 fn streams_are_sliced_as_in_the_reference() {
     let mut definitions = Value::Null;
     run("partitions", |item| {

@@ -14,7 +14,6 @@ use crate::source::manifest::template::Context;
 use crate::source::manifest::transform::Transformation;
 
 #[test]
-#[ignore = "until templates are evaluated"]
 fn records_come_out_as_in_the_reference() {
     run("records", |item| match text(item, "what") {
         "extractor" => extractor(item),

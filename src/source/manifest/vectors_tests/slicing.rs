@@ -7,7 +7,6 @@ use crate::source::manifest::cursor::{DatetimeBasedCursor, Observed, OpenCursor}
 use crate::source::manifest::template::Context;
 
 #[test]
-#[ignore = "until templates are evaluated"]
 fn time_is_cut_as_in_the_reference() {
     run("slicing", |item| match text(item, "what") {
         "format" | "parse" => Verdict::Skipped("dates are the business of datetime"),
