@@ -90,7 +90,8 @@ pub(super) const GROUPS: &[(&str, &str)] = &[
     ("changeDetection", "How changes are found."),
     (
         "webhook",
-        "How deliveries of the provider are received and trusted.",
+        "How deliveries of the provider are received and trusted. Checked, and not used before the \
+         release that has `serve`.",
     ),
 ];
 
@@ -238,7 +239,7 @@ pub(super) const FIELDS: &[Field] = &[
         default: Default::Described("all that the connector type has"),
         unit: None,
         shared: false,
-        doc: "Streams to read.",
+        doc: "Streams to read; an empty list means all.",
     },
     Field {
         path: "tenantId",
@@ -337,7 +338,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field {
         path: "providerConfig",
         rule: Rule::Provider,
-        default: Default::Described("{}"),
+        default: Default::Described("an empty object"),
         unit: None,
         shared: false,
         doc: "What the connector type needs: addresses, credentials, filters. `connector-worker \

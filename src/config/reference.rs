@@ -77,7 +77,7 @@ fn bounds(field: &Field) -> String {
         Rule::Word(max) => format!("1 to {max} characters, no spaces"),
         Rule::List(Item::Pointer) => "JSON pointers".to_owned(),
         Rule::List(Item::Network) => "IP addresses and networks".to_owned(),
-        Rule::List(Item::Stream) => "streams of the type, at least one".to_owned(),
+        Rule::List(Item::Stream) => "streams of the type".to_owned(),
         Rule::Kind | Rule::Flag | Rule::Path | Rule::List(Item::Secret) | Rule::Provider => {
             String::new()
         }

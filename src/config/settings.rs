@@ -387,14 +387,13 @@ impl Reader<'_> {
             }
         }
         if texts.is_empty() && item == Item::Stream {
-            let fix = "leave the field out to read all streams";
-            self.problem(
-                node.at,
-                field.path,
-                "the list is empty",
-                Some(fix.to_owned()),
-            );
-            is_good = false;
+            let place = Place {
+                at: node.at,
+                connector: self.connector,
+                field: field.path,
+            };
+            let message = "the list is empty: all streams are read";
+            self.report.warning(&place, message, None);
         }
         is_good.then_some(texts)
     }

@@ -168,7 +168,6 @@ fn fields_of_a_connector() {
             "\"retryConfig\": { \"jitterRatio\": 1.5 }",
             "\"retryConfig\": { \"jitterRatio\": \"0.1\" }",
             "\"retryConfig\": { \"baseDelayMs\": 500, \"maxDelayMs\": 100 }",
-            "\"streams\": []",
             "\"streams\": [\"isues\"]",
             "\"streams\": [\"issues\", \"issues\"]",
             "\"streams\": [5]",
@@ -331,6 +330,7 @@ fn warnings() {
         "\"pollIntervalMs\": 5000",
         "\"leaseTtlSeconds\": 5",
         "\"requestTimeoutMs\": 60000",
+        "\"streams\": []",
         "\"webhook\": { \"secrets\": [\"${CANARY}\"] }",
     ] {
         let said = shown(load_text(jira(lines), &[], &[]));
