@@ -497,5 +497,9 @@ pub async fn open(
             Ok(Arc::new(store))
         }
         StoreAddress::Redis(url) => Ok(Arc::new(RedisStore::open(url, options).await?)),
+        StoreAddress::Sentinel(address) => {
+            let store = RedisStore::open_watched(address, options).await?;
+            Ok(Arc::new(store))
+        }
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError,
-    RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, Pipeline, RedisError, RedisResult, Value,
 };
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Mutex;
@@ -20,8 +20,10 @@ use tokio::time::{Instant, timeout};
 
 use super::failure::{Failure, classify};
 use super::scripts::Script;
+use super::sentinel;
 use crate::client::install_crypto_provider;
-use crate::store::StoreError;
+use crate::store::address::SentinelAddress;
+use crate::store::{StoreAddress, StoreError};
 
 /// Bound on making a connection, name resolution and greeting included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +39,9 @@ pub(super) const LONGEST_IDLE: Duration = Duration::from_mins(1);
 /// Where Redis is and how to log in. `Debug` hides the credentials.
 #[derive(Clone)]
 pub(super) struct Endpoint {
-    client: Client,
+    server: ConnectionInfo,
+    /// Who knows where the server is, if it may move.
+    sentinels: Option<Arc<SentinelAddress>>,
     address: Arc<str>,
     tls: Arc<OnceLock<Arc<ClientConfig>>>,
 }
@@ -49,16 +53,27 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Reads the URL; connects to nothing.
-    pub(super) fn new(url: &url::Url, address: String) -> Result<Self, StoreError> {
-        if url.fragment().is_some() {
-            return Err(StoreError::Misconfigured(format!(
-                "the address {address} must not have a #fragment: certificates are always checked; \
-                 name a private authority's certificate in SSL_CERT_FILE"
-            )));
-        }
+    /// One server. Connects to nothing.
+    pub(super) fn direct(url: &url::Url) -> Result<Self, StoreError> {
+        Self::new(url, StoreAddress::Redis(url.clone()).to_string(), None)
+    }
+
+    /// The server that sentinels name. Connects to nothing.
+    pub(super) fn watched(sentinels: &SentinelAddress) -> Result<Self, StoreError> {
+        Self::new(
+            &sentinels.server,
+            sentinels.to_string(),
+            Some(Arc::new(sentinels.clone())),
+        )
+    }
+
+    fn new(
+        url: &url::Url,
+        address: String,
+        sentinels: Option<Arc<SentinelAddress>>,
+    ) -> Result<Self, StoreError> {
         // The error is not passed on: it could repeat part of the URL.
-        let client = Client::open(url.clone()).map_err(|error| {
+        let server = url.clone().into_connection_info().map_err(|error| {
             StoreError::Misconfigured(format!(
                 "cannot use the address {address}: {}",
                 error.category()
@@ -69,15 +84,21 @@ impl Endpoint {
             install_crypto_provider();
         }
         Ok(Self {
-            client,
+            server,
+            sentinels,
             address: address.into(),
             tls: Arc::default(),
         })
     }
 
-    /// Host, port, credentials.
-    pub(super) fn settings(&self) -> &ConnectionInfo {
-        self.client.get_connection_info()
+    /// Host and port as of now, credentials, database.
+    pub(super) async fn target(&self) -> RedisResult<ConnectionInfo> {
+        let Some(sentinels) = &self.sentinels else {
+            return Ok(self.server.clone());
+        };
+        let (host, port) = sentinel::master(sentinels).await?;
+        let tls = matches!(self.server.addr(), ConnectionAddr::TcpTls { .. });
+        Ok(self.server.clone().set_addr(sentinel::at(&host, port, tls)))
     }
 
     /// TLS with the machine's certificates, or those that `SSL_CERT_FILE` names: what the library
@@ -113,11 +134,11 @@ impl Endpoint {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(response_timeout);
         // The library bounds only some of the steps.
-        timeout(
-            CONNECT_TIMEOUT,
-            self.client
-                .get_multiplexed_async_connection_with_config(&config),
-        )
+        timeout(CONNECT_TIMEOUT, async {
+            Client::open(self.target().await?)?
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+        })
         .await
         .unwrap_or_else(|_| Err(silent()))
     }
@@ -125,7 +146,8 @@ impl Endpoint {
     /// A connection that hears the channels that match `pattern`.
     pub(super) async fn subscribe(&self, pattern: &str) -> RedisResult<PubSub> {
         timeout(CONNECT_TIMEOUT, async {
-            let mut subscription = self.client.get_async_pubsub().await?;
+            let client = Client::open(self.target().await?)?;
+            let mut subscription = client.get_async_pubsub().await?;
             subscription.psubscribe(pattern).await?;
             Ok(subscription)
         })

@@ -14,6 +14,7 @@ mod keys;
 mod lease;
 mod reply;
 mod scripts;
+mod sentinel;
 mod streams;
 mod versions;
 mod wire;
@@ -31,9 +32,10 @@ use self::announce::Announcements;
 use self::connection::{Endpoint, Link, RESPONSE_TIMEOUT};
 use self::keys::Keys;
 use self::wire::Wires;
+use super::address::SentinelAddress;
 use super::{
     Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, Owner, Renewed,
-    State, Store, StoreAddress, StoreError, StoreOptions, StreamEntry, StreamLevel,
+    State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
 };
 
 /// A store in one Redis server.
@@ -59,10 +61,20 @@ impl fmt::Debug for RedisStore {
 }
 
 impl RedisStore {
-    /// Connects and checks that this Redis can keep the store's promises.
+    /// Connects to one server and checks that it can keep the store's promises.
     pub(super) async fn open(url: &url::Url, options: &StoreOptions) -> Result<Self, StoreError> {
-        let address = StoreAddress::Redis(url.clone()).to_string();
-        let endpoint = Endpoint::new(url, address)?;
+        Self::at(Endpoint::direct(url)?, options).await
+    }
+
+    /// As [`open`](Self::open), for the server that Sentinel names.
+    pub(super) async fn open_watched(
+        address: &SentinelAddress,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
+        Self::at(Endpoint::watched(address)?, options).await
+    }
+
+    async fn at(endpoint: Endpoint, options: &StoreOptions) -> Result<Self, StoreError> {
         let keys = Keys::new(&options.key_prefix);
         let store = Self {
             announcements: Announcements::new(endpoint.clone(), keys.released_pattern()),

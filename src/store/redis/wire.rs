@@ -96,7 +96,7 @@ pub(super) struct Wire {
 impl Wire {
     /// Connects and logs in. The caller bounds the time.
     async fn connect(endpoint: &Endpoint) -> RedisResult<Self> {
-        let settings = endpoint.settings();
+        let settings = endpoint.target().await?;
         let (host, port, tls) = match settings.addr() {
             ConnectionAddr::Tcp(host, port) => (host, *port, false),
             ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -49,6 +50,38 @@ impl RedisServer {
             }
         }
         panic!("redis-server does not start: {}", server.log());
+    }
+
+    /// A sentinel that watches the server at `master` under the name `main` and replaces it about
+    /// a second after it is gone.
+    pub fn start_sentinel(master: SocketAddr) -> Self {
+        let watch = [
+            format!("monitor main {} {} 1", master.ip(), master.port()),
+            "down-after-milliseconds main 500".to_owned(),
+            "failover-timeout main 3000".to_owned(),
+        ];
+        let mut server = Self {
+            port: 0,
+            args: Vec::new(),
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            child: None,
+        };
+        for _ in 0..STARTS {
+            server.port = free_port();
+            let mut settings = format!("port {}\nbind 127.0.0.1\n", server.port);
+            settings += &format!("logfile {}\n", server.log_path().display());
+            for line in &watch {
+                settings += &format!("sentinel {line}\n");
+            }
+            let file = server.directory.path().join("sentinel.conf");
+            std::fs::write(&file, settings).expect("a file of our own");
+            let mut command = Command::new("redis-server");
+            command.arg(file).arg("--sentinel");
+            if server.wait_for(command) {
+                return server;
+            }
+        }
+        panic!("the sentinel does not start: {}", server.log());
     }
 
     /// `redis://127.0.0.1:PORT`.
@@ -107,9 +140,7 @@ impl RedisServer {
         assert!(status.success(), "cannot send SIG{name} to redis-server");
     }
 
-    /// Starts the process and waits until it answers; `false` when it ended instead.
     fn launch(&mut self) -> bool {
-        let log = self.directory.path().join("redis.log");
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
@@ -117,8 +148,14 @@ impl RedisServer {
             .arg("--dir")
             .arg(self.directory.path())
             .arg("--logfile")
-            .arg(&log)
-            .args(&self.args)
+            .arg(self.log_path())
+            .args(&self.args);
+        self.wait_for(command)
+    }
+
+    /// Starts the process and waits until it answers; `false` when it ended instead.
+    fn wait_for(&mut self, mut command: Command) -> bool {
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -155,8 +192,12 @@ impl RedisServer {
             .is_ok_and(|()| matches!(&answer, b"+PONG" | b"-NOAU"))
     }
 
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("redis.log")
+    }
+
     fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("redis.log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 }
 
