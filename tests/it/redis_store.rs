@@ -887,9 +887,8 @@ async fn a_failover_by_sentinel_goes_on_with_the_new_master() {
                 moved = true;
                 break;
             }
-            Ok(other) => panic!("{other:?}"),
             Ok(Committed::InDoubt) | Err(StoreError::Unavailable { .. }) => {}
-            Err(error) => panic!("{error:?}"),
+            other => panic!("{other:?}"),
         }
     }
     assert!(moved);

@@ -55,11 +55,13 @@ impl RedisServer {
     /// A sentinel that watches the server at `master` under the name `main` and replaces it about
     /// a second after it is gone.
     pub fn start_sentinel(master: SocketAddr) -> Self {
-        let watch = [
-            format!("monitor main {} {} 1", master.ip(), master.port()),
-            "down-after-milliseconds main 500".to_owned(),
-            "failover-timeout main 3000".to_owned(),
-        ];
+        let watch = format!(
+            "sentinel monitor main {} {} 1\n\
+             sentinel down-after-milliseconds main 500\n\
+             sentinel failover-timeout main 3000\n",
+            master.ip(),
+            master.port()
+        );
         let mut server = Self {
             port: 0,
             args: Vec::new(),
@@ -68,11 +70,11 @@ impl RedisServer {
         };
         for _ in 0..STARTS {
             server.port = free_port();
-            let mut settings = format!("port {}\nbind 127.0.0.1\n", server.port);
-            settings += &format!("logfile {}\n", server.log_path().display());
-            for line in &watch {
-                settings += &format!("sentinel {line}\n");
-            }
+            let settings = format!(
+                "port {}\nbind 127.0.0.1\nlogfile {}\n{watch}",
+                server.port,
+                server.log_path().display()
+            );
             let file = server.directory.path().join("sentinel.conf");
             std::fs::write(&file, settings).expect("a file of our own");
             let mut command = Command::new("redis-server");
