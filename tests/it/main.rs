@@ -16,6 +16,7 @@ mod ops_http;
 mod pipeline;
 mod providers;
 mod redis_store;
+mod secrets;
 mod sqlite_crash;
 mod sqlite_store;
 mod store_contract;
