@@ -91,6 +91,7 @@ async fn assess(
         .filter(|text| !text.is_empty())
         .cloned();
     status.consecutive_failures = number(&kept, "consecutiveFailures");
+    status.streams = number(&kept, "streams");
     status.poll_interval_ms = number(&kept, "pollIntervalMs");
     status.phase = match kept.get("phase").map(String::as_str) {
         Some("parked") => Phase::Parked,

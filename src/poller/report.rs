@@ -86,15 +86,13 @@ impl Reporter {
             status.consecutive_failures = failures;
             status.last_error = (!reasons.is_empty()).then(|| reasons.join("; "));
             status.failing_streams = failing;
+            status.streams = wanted.active_streams();
             status.totals.add(&report.summary, !failed);
             if !failed && !report.stopped {
                 status.last_success_time = Some(Timestamp::now());
             }
         });
-        let outcome = match (
-            failed,
-            report.failures.len() >= wanted.source.streams().len(),
-        ) {
+        let outcome = match (failed, report.failures.len() >= wanted.active_streams()) {
             (false, _) => PollOutcome::Success,
             (true, false) => PollOutcome::Partial,
             (true, true) => PollOutcome::Failure,
@@ -201,6 +199,7 @@ impl Reporter {
             ("lastSummary", json(serde_json::to_string(summary))),
             ("lastError", error.join("; ")),
             ("failingStreams", json(serde_json::to_string(&failing))),
+            ("streams", wanted.active_streams().to_string()),
             ("consecutiveFailures", failures.to_string()),
             ("pollIntervalMs", wanted.interval().as_millis().to_string()),
             ("phase", phase.as_str().to_owned()),

@@ -318,7 +318,7 @@ impl UniversalPollingConnector {
 
 impl Wanted {
     /// Streams that a cycle reads.
-    fn active_streams(&self) -> usize {
+    pub(super) fn active_streams(&self) -> usize {
         match self.config.streams.len() {
             0 => self.source.streams().len(),
             some => some,

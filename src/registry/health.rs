@@ -30,9 +30,6 @@ pub fn assess(status: &ConnectorStatus, now: Timestamp) -> (Health, Vec<String>)
     let too_long = no_progress_for_long(status, now);
     phase_findings(status, too_long, &mut findings);
     failure_findings(status, too_long, &mut findings);
-    for (stream, reason) in &status.failing_streams {
-        findings.degraded(format!("stream {stream} cannot be read: {reason}"));
-    }
     (findings.worst, findings.reasons)
 }
 
@@ -76,7 +73,13 @@ fn phase_findings(status: &ConnectorStatus, too_long: bool, findings: &mut Findi
 
 fn failure_findings(status: &ConnectorStatus, too_long: bool, findings: &mut Findings) {
     // A parked connector has said so already.
-    if status.consecutive_failures == 0 || status.phase == Phase::Parked {
+    if status.phase == Phase::Parked {
+        return;
+    }
+    if status.is_partial() || status.consecutive_failures == 0 {
+        for (stream, reason) in &status.failing_streams {
+            findings.degraded(format!("stream {stream} cannot be read: {reason}"));
+        }
         return;
     }
     let times = match status.consecutive_failures {
@@ -161,6 +164,8 @@ mod tests {
         }
         assert_eq!(health(|s| s.consecutive_failures = 2), Health::Degraded);
         let one_stream = |s: &mut ConnectorStatus| {
+            s.streams = 2;
+            s.consecutive_failures = 9;
             s.failing_streams
                 .insert("pulls".to_owned(), "permission refused".to_owned());
         };

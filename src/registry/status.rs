@@ -137,7 +137,9 @@ pub struct ConnectorStatus {
     pub last_error: Option<String>,
     /// Streams that the last poll could not read, and why; empty when it read all.
     pub failing_streams: BTreeMap<String, String>,
-    /// Failures in a row.
+    /// How many streams a poll reads.
+    pub streams: usize,
+    /// Failures in a row, polls that read only some of their streams included.
     pub consecutive_failures: u32,
     /// The last poll that ended.
     pub last_summary: Option<PollSummary>,
@@ -174,6 +176,7 @@ impl ConnectorStatus {
             throttled_until: None,
             last_error: None,
             failing_streams: BTreeMap::new(),
+            streams: 0,
             consecutive_failures: 0,
             last_summary: None,
             progress: None,
@@ -188,6 +191,11 @@ impl ConnectorStatus {
     /// Whether the loop has not shown life by its deadline.
     pub fn is_stalled(&self, now: Timestamp) -> bool {
         self.deadline.is_some_and(|deadline| now > deadline)
+    }
+
+    /// Whether the last poll read some of its streams, but not all.
+    pub fn is_partial(&self) -> bool {
+        !self.failing_streams.is_empty() && self.failing_streams.len() < self.streams
     }
 
     /// The figures users know from `metrics:connector:{name}`.

@@ -38,11 +38,12 @@ fn has_no_secret(place: &str, text: &str) {
 async fn indiscreet(status: &'static str) -> RawServer {
     RawServer::start(move |_, head| {
         let body = serde_json::json!({ "errorMessages": [head, CANARY], "message": CANARY });
-        answer(
-            status,
-            "Content-Type: application/json\r\n",
-            body.to_string(),
-        )
+        let mut body = body.to_string();
+        if status.starts_with("200") {
+            // Cut short: a success that cannot be read.
+            body.pop();
+        }
+        answer(status, "Content-Type: application/json\r\n", body)
     })
     .await
 }

@@ -94,13 +94,21 @@ impl Authenticator {
                 password,
             } => {
                 let password = password.as_ref().map(read).transpose()?.unwrap_or_default();
-                let pair = BASE64.encode(format!("{}:{password}", read(user)?));
-                register_secret(&pair);
-                (option, format!("Basic {pair}"))
+                let pair = format!("{}:{password}", read(user)?);
+                (option, format!("Basic {}", BASE64.encode(pair)))
             }
         };
+        keep_out_of_logs(&credential);
         option.inject(&mut options, Literal::Str(credential), context)?;
         Ok(options)
+    }
+}
+
+/// A credential made of secrets is one itself, with or without the scheme before it.
+fn keep_out_of_logs(credential: &str) {
+    register_secret(credential);
+    if let Some((_scheme, rest)) = credential.split_once(' ') {
+        register_secret(rest);
     }
 }
 
