@@ -5,7 +5,7 @@ use super::fields::type_of;
 use crate::document::{Kind, Node, Problem};
 
 /// Component types that run, or that do not matter to a read.
-const SUPPORTED: [&str; 44] = [
+const SUPPORTED: [&str; 48] = [
     "DeclarativeStream",
     "SimpleRetriever",
     "HttpRequester",
@@ -50,6 +50,10 @@ const SUPPORTED: [&str; 44] = [
     "FlattenFields",
     "DpathFlattenFields",
     "JsonDecoder",
+    "JsonlDecoder",
+    "IterableDecoder",
+    "CsvDecoder",
+    "GzipDecoder",
 ];
 
 /// Fields whose content is no component: schemas, and what only the reference uses.

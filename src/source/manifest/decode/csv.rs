@@ -51,7 +51,7 @@ impl Csv {
     /// The rows after the header, each an object of texts; columns that a row lacks are null, and
     /// fields beyond the header are dropped. Empty rows are skipped.
     pub(super) fn decode(&self, body: &[u8]) -> Result<Vec<Bytes>, DecodeError> {
-        let text = if self.latin1 {
+        let text: String = if self.latin1 {
             body.iter().map(|byte| char::from(*byte)).collect()
         } else {
             std::str::from_utf8(body)
@@ -59,6 +59,8 @@ impl Csv {
                 .trim_start_matches('\u{feff}')
                 .to_owned()
         };
+        // As Python's text files do, in quoted fields too.
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut rows = rows(&text, self.delimiter).filter(|row| !row.is_empty());
         let Some(header) = rows.next() else {
             return Ok(Vec::new());
@@ -106,10 +108,6 @@ fn rows(text: &str, delimiter: char) -> impl Iterator<Item = Vec<String>> {
             }
             match char {
                 '\n' => break,
-                '\r' => {
-                    chars.next_if_eq(&'\n');
-                    break;
-                }
                 '"' if field.is_empty() => quoted = true,
                 char if char == delimiter => row.push(std::mem::take(&mut field)),
                 char => field.push(char),
