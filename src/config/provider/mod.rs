@@ -6,6 +6,7 @@
 
 mod arrange;
 mod check;
+mod describe;
 mod shape;
 
 use serde_json::Value;
