@@ -61,7 +61,8 @@ pub struct GlobalArgs {
     )]
     pub config: Option<PathBuf>,
 
-    /// Where leases, state and signals live: redis://HOST:PORT, rediss://…, sqlite:PATH, memory:
+    /// Where leases, state and signals live: redis://HOST:PORT, rediss://…,
+    /// redis+sentinel://HOST:PORT/SERVICE, sqlite:PATH, memory:
     /// [default: $REDIS_URL, else sqlite:./.connector-worker/store.db]
     #[arg(
         long,

@@ -904,3 +904,37 @@ async fn a_failover_by_sentinel_goes_on_with_the_new_master() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn the_documented_rights_are_enough() {
+    let server = RedisServer::start();
+    let mut redis = server.connection();
+    let rights = "+@read +@write +@scripting +@connection +@pubsub +info";
+    let _: String = ask(
+        &mut redis,
+        &format!("ACL SETUSER worker on >pw ~acme:* &acme:lease:released:* {rights}"),
+    );
+    let url = server.url().replace("redis://", "redis://worker:pw@");
+    let options = StoreOptions {
+        key_prefix: "acme:".to_owned(),
+        ..StoreOptions::default()
+    };
+    let store = try_open(&url, &options).await.unwrap();
+    let (lease, _) = acquire(&*store).await;
+    assert_eq!(
+        store.commit(&lease, &commit(1, &["a"])).await.unwrap(),
+        HELD
+    );
+    assert_eq!(store.renew(&lease, 1).await.unwrap(), Renewed::Held);
+    store.trim(OUTPUT).await.unwrap();
+    assert_eq!(kept(&*store).await.len(), 1);
+    assert_eq!(store.leases().await.unwrap().len(), 1);
+    let (heard, ()) = tokio::join!(store.released(NAME), async {
+        sleep(Duration::from_millis(200)).await;
+        store.release(&lease).await.unwrap();
+    });
+    heard.unwrap();
+    let (lease, _) = acquire(&*store).await;
+    store.reset_state(&lease, None).await.unwrap();
+    assert_eq!(subjects(&*store).await, ["a"]);
+}
