@@ -90,7 +90,7 @@ impl Path {
         self.0
             .iter()
             .map(|part| match part {
-                Segment::Key(key) if !key.contains(['*', '?', '[']) => Some(&**key),
+                Segment::Key(key) if !is_pattern(key) => Some(&**key),
                 _ => None,
             })
             .collect()
@@ -100,20 +100,32 @@ impl Path {
     /// does.
     pub(super) fn find<'v>(&self, root: &'v Value) -> Vec<&'v Value> {
         let mut found = Vec::new();
-        if self.0.iter().any(|part| part.is(ANY_DEPTH)) {
-            walk(root, &mut Vec::new(), &mut |place, value| {
-                if self.matches(place) {
-                    found.push(value);
-                }
-            });
-        } else if !self.0.is_empty() {
-            descend(root, &self.0, &mut found);
-        }
+        self.visit(root, &mut |_, value| found.push(value));
         found
     }
 
+    /// The places that match, in the order of the walk.
+    pub(super) fn places(&self, root: &Value) -> Vec<Vec<Step>> {
+        let mut found = Vec::new();
+        self.visit(root, &mut |place, _| found.push(place.to_vec()));
+        found
+    }
+
+    fn visit<'v>(&self, root: &'v Value, visit: &mut impl FnMut(&[Step], &'v Value)) {
+        if self.0.iter().any(|part| part.is(ANY_DEPTH)) {
+            walk(root, &mut Vec::new(), &mut |place, value| {
+                if self.matches(place) {
+                    visit(place, value);
+                }
+            });
+        } else if !self.0.is_empty() {
+            // Nothing outside the path is looked at: the usual path is a few plain keys.
+            descend(root, &self.0, &mut Vec::new(), visit);
+        }
+    }
+
     /// Whether a value that stands at `place` is meant.
-    pub(super) fn matches(&self, place: &[Step]) -> bool {
+    fn matches(&self, place: &[Step]) -> bool {
         let Some(star) = self.0.iter().position(|part| part.is(ANY_DEPTH)) else {
             return all_match(place, &self.0);
         };
@@ -169,16 +181,39 @@ fn all_match(place: &[Step], pattern: &[Segment]) -> bool {
             .all(|(part, step)| part.matches(step))
 }
 
-fn descend<'v>(value: &'v Value, pattern: &[Segment], found: &mut Vec<&'v Value>) {
+fn descend<'v>(
+    value: &'v Value,
+    pattern: &[Segment],
+    place: &mut Vec<Step>,
+    visit: &mut impl FnMut(&[Step], &'v Value),
+) {
     let Some((part, rest)) = pattern.split_first() else {
-        found.push(value);
+        visit(place, value);
         return;
     };
-    for (step, child) in children(value) {
-        if part.matches(&step) {
-            descend(child, rest, found);
+    let mut enter = |step, child| {
+        place.push(step);
+        descend(child, rest, place, visit);
+        place.pop();
+    };
+    match (value, part) {
+        (Value::Object(map), Segment::Key(key)) if !is_pattern(key) => {
+            if let Some(child) = map.get(key) {
+                enter(Step::Key(key.clone()), child);
+            }
+        }
+        _ => {
+            for (step, child) in children(value) {
+                if part.matches(&step) {
+                    enter(step, child);
+                }
+            }
         }
     }
+}
+
+fn is_pattern(key: &str) -> bool {
+    key.contains(['*', '?', '['])
 }
 
 /// Every value below `value` with its place: all children first, then what is below each.
@@ -259,7 +294,7 @@ fn child_mut<'v>(value: &'v mut Value, step: &Step) -> Option<&'v mut Value> {
 
 /// Python's `fnmatchcase`: `*`, `?`, `[abc]`, `[!a-z]`.
 fn glob(pattern: &str, text: &str) -> bool {
-    if !pattern.contains(['*', '?', '[']) {
+    if !is_pattern(pattern) {
         return pattern == text;
     }
     let pattern: Vec<char> = pattern.chars().collect();

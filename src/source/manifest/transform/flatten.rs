@@ -110,14 +110,11 @@ impl DpathFlattenFields {
                     .map(|(key, value)| (format!("{prefix}{key}{suffix}"), value.clone()))
                     .collect()
             });
-        let mut places = Vec::new();
-        if self.delete_origin_value {
-            dpath::walk(&root, &mut Vec::new(), &mut |place, _| {
-                if path.matches(place) {
-                    places.push(place.to_vec());
-                }
-            });
-        }
+        let places = if self.delete_origin_value {
+            path.places(&root)
+        } else {
+            Vec::new()
+        };
         if let Value::Object(map) = root {
             *record = map;
         }

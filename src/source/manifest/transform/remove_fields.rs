@@ -52,35 +52,36 @@ impl RemoveFields {
         context: &Context<'_>,
     ) -> Result<Vec<Vec<Step>>, TransformError> {
         let root = Value::Object(std::mem::take(record));
-        let mut places = Vec::new();
-        let mut failure = None;
-        dpath::walk(&root, &mut Vec::new(), &mut |place, value| {
-            let selected = match &self.condition {
-                None => path.matches(place),
-                Some(_) if failure.is_some() => false,
-                Some(condition) => {
-                    let scalar = !matches!(value, Value::Object(_) | Value::Array(_));
-                    let context = context
-                        .clone()
-                        .with("parameters", &self.parameters)
-                        .with("property", value);
-                    scalar
-                        && condition.boolean(&context).unwrap_or_else(|error| {
-                            failure = Some(error);
-                            false
-                        })
-                }
-            };
-            if selected {
-                places.push(place.to_vec());
-            }
-        });
+        let places = match &self.condition {
+            None => Ok(path.places(&root)),
+            Some(condition) => self.scalars(condition, &root, context),
+        };
         if let Value::Object(map) = root {
             *record = map;
         }
-        match failure {
-            Some(error) => Err(failed("condition")(error)),
-            None => Ok(places),
-        }
+        places
+    }
+
+    /// Every scalar for which the condition holds.
+    fn scalars(
+        &self,
+        condition: &Template,
+        root: &Value,
+        context: &Context<'_>,
+    ) -> Result<Vec<Vec<Step>>, TransformError> {
+        let context = context.clone().with("parameters", &self.parameters);
+        let mut places = Vec::new();
+        let mut failure = None;
+        dpath::walk(root, &mut Vec::new(), &mut |place, value| {
+            if failure.is_some() || matches!(value, Value::Object(_) | Value::Array(_)) {
+                return;
+            }
+            match condition.boolean(&context.clone().with("property", value)) {
+                Ok(true) => places.push(place.to_vec()),
+                Ok(false) => {}
+                Err(error) => failure = Some(error),
+            }
+        });
+        failure.map_or(Ok(places), |error| Err(failed("condition")(error)))
     }
 }
