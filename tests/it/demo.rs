@@ -19,7 +19,7 @@ async fn demo(arguments: &[&str]) -> Output {
         .env("TMPDIR", directory.path())
         .current_dir(directory.path())
         .kill_on_drop(true);
-    let output = timeout(Duration::from_secs(60), command.output()).await;
+    let output = timeout(Duration::from_mins(1), command.output()).await;
     let output = output.expect("the demonstration does not end").unwrap();
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0, "it leaves files behind");

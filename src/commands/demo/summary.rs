@@ -110,9 +110,9 @@ impl fmt::Display for Summary {
         } = self.requests;
         writeln!(
             f,
-            "the sandbox answered {alert_listings} listings of alerts, {issue_pages} pages of \
-             issues, {not_modified} times \"not modified\" (304), {limited} times \"too many \
-             requests\" (429) and {failed} errors (500)"
+            "the sandbox's answers: {alert_listings} × alerts, {issue_pages} × a page of issues, \
+             {not_modified} × not modified (304), {limited} × too many requests (429), \
+             {failed} × an error (500)"
         )?;
         match &self.proof {
             Ok(proof) if proof.holds() => write!(f, "proven: {proof}"),

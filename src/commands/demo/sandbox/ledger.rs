@@ -45,10 +45,12 @@ impl Proof {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.holds() {
+            let (published, deleted) = (self.published, self.deleted);
+            let plural = if deleted == 1 { "" } else { "s" };
             write!(
                 f,
-                "each of {} versions and {} deletions published exactly once, in order",
-                self.published, self.deleted
+                "each of {published} versions and {deleted} deletion{plural} published exactly \
+                 once, in order"
             )
         } else {
             let all: Vec<&str> = self
