@@ -167,6 +167,12 @@ impl OpenCursor {
         }))
     }
 
+    /// The date as the provider can spell it: its format may drop seconds.
+    pub(super) fn rounded(&self, date: DateTime) -> Result<DateTime, CursorError> {
+        let text = Value::String(self.format(date)?);
+        Ok(self.parse(&text).unwrap_or(date))
+    }
+
     pub(super) fn format(&self, date: DateTime) -> Result<String, CursorError> {
         date.format(&self.parts.datetime_format)
             .map_err(|cause| CursorError::Date {

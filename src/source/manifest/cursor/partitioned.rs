@@ -220,7 +220,10 @@ impl PartitionedCursor {
             ..Span::default()
         };
         let from = global.minus(lookback).unwrap_or(global);
-        Ok(Progress::starting_at(&self.cursor, from))
+        Ok(Progress::starting_at(
+            &self.cursor,
+            self.cursor.rounded(from)?,
+        ))
     }
 
     fn advance(&mut self, to: DateTime) {
