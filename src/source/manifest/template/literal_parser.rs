@@ -1,5 +1,7 @@
 //! Reads the text of Python literals.
 
+use std::cmp::Ordering;
+
 use num_bigint::BigInt;
 
 use super::literal::Literal;
@@ -26,6 +28,18 @@ pub(super) fn parse(text: &str) -> Option<Literal> {
         depth: 0,
     };
     parser.skip_lines();
+    // On a line of its own, a value may not be indented.
+    let before = &text[..text.len() - parser.rest.len()];
+    if before.contains(['\n', '\r']) && !before.ends_with(['\n', '\r']) {
+        return None;
+    }
+    // Nor may blanks begin a last line that has nothing else.
+    if let Some((_, last)) = text.rsplit_once(['\n', '\r'])
+        && !last.is_empty()
+        && last.trim_matches([' ', '\t']).is_empty()
+    {
+        return None;
+    }
     let value = parser.tuple_or_value(Parser::at_end)?;
     parser.skip_lines();
     parser.rest.is_empty().then_some(value)
@@ -247,7 +261,7 @@ fn same(left: &Literal, right: &Literal) -> bool {
     match (left, right) {
         (Literal::Int(left), Literal::Int(right)) => left == right,
         _ => match (number(left), number(right)) {
-            (Some(left), Some(right)) => left.to_bits() == right.to_bits(),
+            (Some(left), Some(right)) => left.partial_cmp(&right) == Some(Ordering::Equal),
             _ => left == right,
         },
     }

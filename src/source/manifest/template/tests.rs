@@ -492,3 +492,47 @@ fn literals() -> impl Strategy<Value = Literal> {
         ]
     })
 }
+
+#[test]
+fn literals_are_read_as_in_python() {
+    for (text, wanted) in [
+        ("\n  5", None),
+        ("\n5", Some("5")),
+        ("# c\n5", Some("5")),
+        ("5\n ", None),
+        ("5\n \n", Some("5")),
+        ("5\n # c", Some("5")),
+        ("5\n6", None),
+        ("[1,\n 2]", Some("[1, 2]")),
+        ("{0: 1, -0.0: 2}", Some("{0: 2}")),
+        ("{1: 'a', True: 'b'}", Some("{1: 'b'}")),
+        ("{[]: 1}", None),
+        ("- 5", Some("-5")),
+        ("--5", None),
+        ("-(5)", Some("-5")),
+        ("-True", None),
+        ("-9223372036854775808", Some("-9223372036854775808")),
+        ("'a' b'b'", None),
+        ("'''a\nb'''", Some("a\nb")),
+        ("'a\nb'", None),
+        (r"'\N{DIGIT ONE}'", None),
+        (r"'\q\'\x41\101'", Some(r"\q'AA")),
+        (r"b'\xff'", Some(r"b'\xff'")),
+        ("b'é'", None),
+        ("0x_1F", Some("31")),
+        ("1_", None),
+        ("1__0", None),
+        ("01.5", Some("1.5")),
+        ("012", None),
+        ("1.e3", Some("1000.0")),
+        ("1if", None),
+        ("set()", Some("set()")),
+        ("set", None),
+        ("(1, 2", None),
+        ("[1, , 2]", None),
+        ("\0", None),
+    ] {
+        let found = Literal::parse(text).map(|literal| literal.to_string());
+        assert_eq!(found.as_deref(), wanted, "{text:?}");
+    }
+}
