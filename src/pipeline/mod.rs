@@ -1,7 +1,7 @@
 //! One cycle: fetch → detect → transform → commit.
 //!
 //! Pages stream through: while one is detected and committed the source fetches the next, and
-//! nothing ever holds a whole listing. The contract with the store is in [`commit`]: versions,
+//! nothing ever holds a whole listing. The contract with the store is in `commit`: versions,
 //! signals and cursor of a record are one write, so a crash anywhere repeats requests but never a
 //! signal.
 

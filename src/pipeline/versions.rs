@@ -203,10 +203,6 @@ impl VersionTable {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the highest byte of the hash"
-)]
 fn shard(key: KeyHash) -> usize {
     (key >> 120) as usize
 }

@@ -149,7 +149,7 @@ mod tests {
             Next::PollAfter(seconds(300))
         );
         assert_eq!(
-            after(&[limited.clone()], 1, 0),
+            after(std::slice::from_ref(&limited), 1, 0),
             Next::Throttled(seconds(90))
         );
         assert_eq!(

@@ -1,6 +1,6 @@
 //! One poller per connector: hold lease → cycle → wait, for as long as it is wanted.
 //!
-//! A poller never ends by a failure: [`decide`] maps every error to what happens next.
+//! A poller never ends by a failure: `decide` maps every error to what happens next.
 
 mod backoff;
 mod decide;

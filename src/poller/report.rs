@@ -225,7 +225,7 @@ impl Reporter {
         self.trimmed = Some(Instant::now());
         match self.shared.store.trim(&wanted.config.output_stream).await {
             Ok(level) => self.shared.registry.update(&self.name, |status| {
-                status.output_length = Some(level.length)
+                status.output_length = Some(level.length);
             }),
             Err(error) => {
                 tracing::debug!(connector.id = &*self.name, error = %chain(&error), "cannot trim the output stream");

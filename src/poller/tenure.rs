@@ -96,7 +96,7 @@ impl UniversalPollingConnector {
                 }
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    self.store_failed("cannot release the lease: it ends by itself", &error)
+                    self.store_failed("cannot release the lease: it ends by itself", &error);
                 }
                 Err(_) => tracing::warn!(
                     connector.id = &*self.name,
@@ -262,7 +262,7 @@ impl UniversalPollingConnector {
                 .then(|| deadline_in(left))
                 .flatten();
             self.shared.registry.update(&self.name, |status| {
-                status.throttled_until = throttled_until
+                status.throttled_until = throttled_until;
             });
             tokio::select! {
                 biased;
@@ -311,7 +311,7 @@ impl UniversalPollingConnector {
         let reason = chain(error).to_string();
         tracing::warn!(connector.id = &*self.name, error = reason, "{what}");
         self.shared.registry.update(&self.name, |status| {
-            status.last_error = Some(format!("{what}: {reason}"))
+            status.last_error = Some(format!("{what}: {reason}"));
         });
     }
 }
@@ -331,7 +331,7 @@ async fn changed(receiver: &mut tokio::sync::watch::Receiver<Wanted>, current: &
     let differs = |wanted: &Wanted| !Arc::ptr_eq(&wanted.source, &current.source);
     if receiver.wait_for(differs).await.is_err() {
         // The supervisor is gone; its stop token says so as well.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -115,7 +115,7 @@ impl Filter {
         }
         if let Some(predicate) = &self.predicate
             && !predicate.template().source().is_empty()
-            && self.predicate_holds(predicate, body, context)?
+            && Self::predicate_holds(predicate, body, context)?
         {
             return Ok(true);
         }
@@ -127,7 +127,6 @@ impl Filter {
 
     /// Predicates do not see the configuration.
     fn predicate_holds(
-        &self,
         predicate: &Expr,
         body: &Body<'_>,
         context: &Context<'_>,

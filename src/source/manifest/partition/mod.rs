@@ -1,7 +1,7 @@
 //! Partition routers: one slice of a stream per value of a list or per record of a parent stream.
 //!
 //! Nothing here reads parents: whoever does hands their records to
-//! [`ParentKeys::partition`]. Several routers of one stream make a [`product`].
+//! [`ParentKeys::partition`]. Several routers of one stream make a [`product()`].
 
 mod list;
 mod product;
