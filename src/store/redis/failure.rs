@@ -63,7 +63,7 @@ fn is_one_of(error: &RedisError, codes: &[&str]) -> bool {
     };
     codes
         .iter()
-        .any(|code| inner.split([' ', ':']).any(|word| word == *code))
+        .any(|code| inner.split([' ', ':', '-']).any(|word| word == *code))
 }
 
 /// The error for the caller, when asking again will not help or has not helped.
@@ -95,5 +95,90 @@ fn unavailable(address: &str, error: RedisError) -> StoreError {
     StoreError::Unavailable {
         address: address.to_owned(),
         cause: Box::new(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error that the library makes of an answer.
+    fn answered(line: &str) -> RedisError {
+        redis::parse_redis_value(format!("-{line}\r\n").as_bytes())
+            .and_then(redis::Value::extract_error)
+            .unwrap_err()
+    }
+
+    #[test]
+    fn an_answer_decides_whether_asking_again_helps() {
+        use Failure::{NoScript, Refused, Transient};
+        for (line, expected) in [
+            ("LOADING Redis is loading the dataset in memory", Transient),
+            (
+                "READONLY You can't write against a read only replica.",
+                Transient,
+            ),
+            ("MASTERDOWN Link with MASTER is down", Transient),
+            ("BUSY Redis is busy running a script.", Transient),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                Transient,
+            ),
+            (
+                "MISCONF Redis is configured to save RDB snapshots, but it is currently not able \
+                 to persist on disk. script: 1, on @user_script:30.",
+                Transient,
+            ),
+            // As 6.2 says it.
+            (
+                "ERR Error running script (call to f_1): @user_script:30: @user_script: 30: \
+                 -OOM command not allowed when used memory > 'maxmemory'.",
+                Transient,
+            ),
+            ("ERR max number of clients reached", Transient),
+            ("NOSCRIPT No matching script. Please use EVAL.", NoScript),
+            (
+                "WRONGTYPE Operation against a key holding the wrong kind of value",
+                Refused,
+            ),
+            (
+                "NOPERM this user has no permissions to run the 'xadd' command",
+                Refused,
+            ),
+            ("NOAUTH Authentication required.", Refused),
+            ("ERR unknown command 'EVALSHA'", Refused),
+        ] {
+            assert_eq!(classify(&answered(line)), expected, "{line}");
+        }
+        let broken = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(classify(&broken), Failure::Ambiguous);
+        assert_eq!(
+            classify(&super::super::connection::silent()),
+            Failure::Ambiguous
+        );
+    }
+
+    #[test]
+    fn an_error_says_who_can_mend_it() {
+        let of = |line: &str| store_error("redis://h:1", answered(line));
+        assert!(matches!(
+            of("LOADING Redis is loading"),
+            StoreError::Unavailable { .. }
+        ));
+        for (line, says) in [
+            ("OOM command not allowed", "refuses writes"),
+            ("NOAUTH Authentication required.", "password"),
+            ("NOPERM this user has no permissions", "refused"),
+        ] {
+            let error = of(line);
+            assert!(matches!(error, StoreError::Misconfigured(_)), "{error:?}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        for line in [
+            "WRONGTYPE Operation against a key",
+            "ERR Error running script (call to f_1): @user_script:1: WRONGTYPE Operation against",
+        ] {
+            assert!(matches!(of(line), StoreError::Corrupt(_)), "{line}");
+        }
     }
 }
