@@ -166,7 +166,7 @@ impl Bench {
         registry.insert(ConnectorStatus::new("c", kind));
         let owner = Owner::new("test");
         let lease = store
-            .acquire("c", &owner, None, Duration::from_secs(600))
+            .acquire("c", &owner, None, Duration::from_mins(10))
             .await;
         let Ok(Acquired::Held(lease, state)) = lease else {
             panic!("a new store has no lease")
@@ -323,7 +323,8 @@ impl Provider {
         let body = match (&value["body"], &value["json"]) {
             (Value::String(file), _) => {
                 let path = self.bodies.join(file);
-                std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+                std::fs::read_to_string(&path)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
             }
             (_, Value::Null) => value["text"].as_str().unwrap_or_default().to_owned(),
             (_, json) => json.to_string(),

@@ -70,7 +70,7 @@ impl Catalog {
                 Err(found) => problems.extend(found),
             }
         }
-        for path in directory.map(files_in).unwrap_or_else(|| Ok(Vec::new()))? {
+        for path in directory.map_or_else(|| Ok(Vec::new()), files_in)? {
             match Self::load_file(&path) {
                 Ok(manifest) if catalog.get(&manifest.kind).is_some() => {
                     problems.push(Problem {
@@ -244,9 +244,11 @@ impl Manifest {
     }
 }
 
-/// The streams by name, with why one cannot be read.
-fn streams(document: &Node) -> Result<Vec<(Arc<str>, Option<String>)>, Problem> {
-    let mut streams: Vec<(Arc<str>, Option<String>)> = Vec::new();
+/// A stream's name, with why it cannot be read.
+type Named = (Arc<str>, Option<String>);
+
+fn streams(document: &Node) -> Result<Vec<Named>, Problem> {
+    let mut streams: Vec<Named> = Vec::new();
     for node in list(document, "streams")? {
         let Some(name) = text(node, "name")?.filter(|name| !name.is_empty()) else {
             if let Some(reason) = first_unsupported(node) {

@@ -6,7 +6,8 @@ use super::ManifestSource;
 use super::errors::Verdicts;
 use super::options::RequestOptions;
 use super::retriever::{ParentCache, Probe, probe};
-use crate::client::{FetchError, Request, Response, without_query};
+use super::template::Template;
+use crate::client::{FetchError, Response, without_query};
 use crate::json::{Pointer, get, text_of};
 use crate::source::CheckReport;
 use crate::source::manifest::metadata::HealthCheck;
@@ -15,7 +16,11 @@ use crate::source::manifest::metadata::HealthCheck;
 pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchError> {
     let mut report = CheckReport::default();
     if let Some(check) = &source.manifest.metadata.health_check {
-        health(source, check, &mut report).await?;
+        match health(source, check, &mut report).await {
+            // An installation may lack what the health check asks for; the streams decide.
+            Err(FetchError::Rejected(what)) => report.warnings.push(what),
+            result => result?,
+        }
     }
     let parents = ParentCache::default();
     for (index, spec) in source.specs.iter().enumerate() {
@@ -55,10 +60,11 @@ async fn health(
     };
     let run = source.run("health check");
     let requester = &built.parts.requester;
-    let request: Request = {
-        let context = run.context();
-        requester.plain(&check.path, RequestOptions::default(), &context)?
-    };
+    let path = Template::compile(&check.path).map_err(|error| run.misconfigured(error))?;
+    let path = path
+        .text(&run.context())
+        .map_err(|error| run.misconfigured(error))?;
+    let request = requester.plain(&path, RequestOptions::default(), &run.context())?;
     let verdicts = Verdicts {
         handler: &requester.errors,
         stream: run.stream,

@@ -56,7 +56,7 @@ pub struct SignalMetadata {
 /// `metadata.connector.health_check`
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthCheck {
-    /// Path below the requester's base address.
+    /// Path below the requester's base address; a template that sees the configuration.
     pub path: String,
     /// Status that means healthy. Default 200.
     pub expected_status: u16,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cursor::DatetimeBasedCursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
-use super::fields::{flag, list, optional, required, text, type_of};
+use super::fields::{flag, list, optional, problem, required, text, type_of};
 use super::metadata::SignalMetadata;
 use super::options::{RequestOption, RequestOptions};
 use super::paginate::Paginator;
@@ -49,6 +49,8 @@ pub(super) enum Router {
     List(ListPartitionRouter),
     /// One partition per record of other streams, one stream after the other.
     Substream(Vec<Parent>),
+    /// The partitions of several routers, each value of one key once.
+    Union { key: Expr, routers: Vec<Router> },
 }
 
 /// A stream whose records are partitions of another.
@@ -190,7 +192,14 @@ impl Builder<'_> {
             _ => std::slice::from_ref(node),
         };
         let mut routers = Vec::new();
-        for (router, node) in PartitionRouter::build_all(node)?.into_iter().zip(nodes) {
+        for node in nodes {
+            if type_of(node) == Some("UnionPartitionRouter") {
+                routers.push(self.union(node)?);
+                continue;
+            }
+            let Some(router) = PartitionRouter::build_all(node)?.pop() else {
+                continue;
+            };
             routers.push(match router {
                 PartitionRouter::List(list) => {
                     let key = Expr::required(node, "cursor_field")?;
@@ -210,6 +219,21 @@ impl Builder<'_> {
             });
         }
         Ok(routers)
+    }
+
+    /// Where a value goes is left to templates here: the routers may not say it themselves.
+    fn union(&self, node: &Node) -> Result<Router, Problem> {
+        let mut options = SliceOptions::default();
+        let routers = self.routers(required(node, "partition_routers")?, &mut options)?;
+        if !options.0.is_empty() {
+            return Err(problem(
+                node.at,
+                "routers within a UnionPartitionRouter have a request_option",
+                "use stream_partition in a template instead",
+            ));
+        }
+        let key = Expr::required(node, "partition_field")?;
+        Ok(Router::Union { key, routers })
     }
 
     fn parent(&self, config: &ParentStreamConfig, node: &Node) -> Result<Parent, Problem> {

@@ -5,7 +5,7 @@ use super::fields::type_of;
 use crate::document::{Kind, Node, Problem};
 
 /// Component types that run, or that do not matter to a read.
-const SUPPORTED: [&str; 48] = [
+const SUPPORTED: [&str; 49] = [
     "DeclarativeStream",
     "SimpleRetriever",
     "HttpRequester",
@@ -41,6 +41,7 @@ const SUPPORTED: [&str; 48] = [
     "ListPartitionRouter",
     "SubstreamPartitionRouter",
     "ParentStreamConfig",
+    "UnionPartitionRouter",
     "AddFields",
     "AddedFieldDefinition",
     "RemoveFields",

@@ -115,7 +115,7 @@ impl Filter {
         }
         if let Some(predicate) = &self.predicate
             && !predicate.template().source().is_empty()
-            && Self::predicate_holds(predicate, body, context)?
+            && predicate_holds(predicate, body, context)?
         {
             return Ok(true);
         }
@@ -123,33 +123,6 @@ impl Filter {
             Some(part) => body.text().is_some_and(|text| text.contains(part.as_str())),
             None => false,
         })
-    }
-
-    /// Predicates do not see the configuration.
-    fn predicate_holds(
-        predicate: &Expr,
-        body: &Body<'_>,
-        context: &Context<'_>,
-    ) -> Result<bool, EvalError> {
-        let pruned;
-        let response = match predicate.template().paths("response") {
-            // A listing of megabytes need not become a tree to see whether it has a message.
-            Some(paths) if body.tree.get().is_none() => {
-                pruned = validate(&body.response.body)
-                    .and_then(|()| tree::pruned(&body.response.body, &paths))
-                    .unwrap_or_else(|_| Map::new().into());
-                &pruned
-            }
-            _ => body.tree(),
-        };
-        let url = crate::client::without_query(&body.response.url);
-        let context = context
-            .clone()
-            .with("config", Binding::None)
-            .with("response", response)
-            .with("headers", Binding::Headers(body.headers()))
-            .with("request_url", &*url);
-        predicate.boolean(&context)
     }
 
     pub(super) fn resolution(
@@ -184,6 +157,33 @@ impl Filter {
             matched: Some(index),
         })
     }
+}
+
+/// Predicates do not see the configuration.
+fn predicate_holds(
+    predicate: &Expr,
+    body: &Body<'_>,
+    context: &Context<'_>,
+) -> Result<bool, EvalError> {
+    let pruned;
+    let response = match predicate.template().paths("response") {
+        // A listing of megabytes need not become a tree to see whether it has a message.
+        Some(paths) if body.tree.get().is_none() => {
+            pruned = validate(&body.response.body)
+                .and_then(|()| tree::pruned(&body.response.body, &paths))
+                .unwrap_or_else(|_| Map::new().into());
+            &pruned
+        }
+        _ => body.tree(),
+    };
+    let url = crate::client::without_query(&body.response.url);
+    let context = context
+        .clone()
+        .with("config", Binding::None)
+        .with("response", response)
+        .with("headers", Binding::Headers(body.headers()))
+        .with("request_url", &*url);
+    predicate.boolean(&context)
 }
 
 /// Codes may be written as text.

@@ -64,7 +64,7 @@ impl Run<'_> {
         Run { stream, ..*self }
     }
 
-    fn misconfigured(&self, error: impl std::fmt::Display) -> FetchError {
+    pub(super) fn misconfigured(&self, error: impl std::fmt::Display) -> FetchError {
         FetchError::Misconfigured(format!("stream {}: {error}", self.stream))
     }
 }
@@ -127,6 +127,7 @@ enum Cursors {
 /// What the state field of a stream holds.
 #[derive(Default)]
 struct Stored {
+    text: Option<String>,
     state: Option<Value>,
     freshness: Option<Timestamp>,
     freshness_text: Option<String>,
@@ -166,7 +167,7 @@ impl Retriever<'_> {
             Some(Halt::Failed(error)) => Outcome::Incomplete(error),
             Some(Halt::Stale) => Outcome::Stale,
             Some(Halt::Limit) => Outcome::Drifted,
-            None => self.outcome(tally),
+            None => Self::outcome(tally),
         };
         let is_whole = matches!(
             outcome,
@@ -184,7 +185,7 @@ impl Retriever<'_> {
             .await
     }
 
-    fn outcome(&self, tally: Tally) -> Outcome {
+    fn outcome(tally: Tally) -> Outcome {
         if let Some(error) = tally.failed {
             return Outcome::Incomplete(error);
         }
@@ -209,6 +210,7 @@ impl Retriever<'_> {
         }
         let fresh = value.get("fresh").and_then(Value::as_str);
         Stored {
+            text: Some(text.clone()),
             state: value.get("state").cloned(),
             freshness: fresh.and_then(instant),
             freshness_text: fresh.map(str::to_owned),
@@ -232,11 +234,11 @@ impl Retriever<'_> {
             cursor = cursor.reading(pointer.clone());
         }
         let state = stored.state.as_ref();
-        Ok(if !self.parts.routers.is_empty() {
-            Cursors::Partitioned(PartitionedCursor::open(cursor, state).map_err(failed)?)
-        } else {
+        Ok(if self.parts.routers.is_empty() {
             let progress = cursor.progress(state).map_err(failed)?;
             Cursors::Single(cursor, progress)
+        } else {
+            Cursors::Partitioned(PartitionedCursor::open(cursor, state).map_err(failed)?)
         })
     }
 
@@ -275,7 +277,9 @@ impl Retriever<'_> {
         if let Some(fresh) = fresh {
             map.insert("fresh".to_owned(), fresh.into());
         }
-        Some((self.cursor_key(), Some(Value::from(map).to_string())))
+        let text = Value::from(map).to_string();
+        // A poll that found nothing new writes nothing.
+        (stored.text.as_ref() != Some(&text)).then(|| (self.cursor_key(), Some(text)))
     }
 }
 
@@ -328,7 +332,7 @@ enum SliceEnd {
     Drifted,
 }
 
-impl<'r> Reading<'_, 'r> {
+impl Reading<'_, '_> {
     async fn slices(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
         let retriever = self.retriever;
         let run = &retriever.run;

@@ -40,7 +40,7 @@ pub(super) struct Pages<'r> {
     token: Option<Literal>,
     advance: Advance,
     drift: Drift,
-    counts_pages: bool,
+    is_counted: bool,
     read: usize,
     done: bool,
 }
@@ -79,7 +79,7 @@ impl<'r> Pages<'r> {
             token: parts.paginator.initial_token(),
             advance: Advance::default(),
             drift: Drift::new(parts.time.clone()),
-            counts_pages: false,
+            is_counted: false,
             read: 0,
             done: false,
         }
@@ -87,7 +87,7 @@ impl<'r> Pages<'r> {
 
     /// Whether records moved between pages while they were read.
     pub(super) fn has_drifted(&self) -> bool {
-        self.counts_pages && self.drift.is_seen()
+        self.is_counted && self.drift.is_seen()
     }
 
     /// Reads the page of `token` alone, again and without asking whether it changed.
@@ -163,12 +163,12 @@ impl<'r> Pages<'r> {
         self.advance
             .page(&selected.records)
             .map_err(|error| self.in_stream(error))?;
-        if self.counts_pages
+        if self.is_counted
             || next
                 .as_ref()
                 .is_some_and(|next| self.parts.paginator.is_positional(next))
         {
-            self.counts_pages = true;
+            self.is_counted = true;
             let now = date_of(&response).unwrap_or_else(|| self.run.clock.now());
             self.drift.watch(&selected.records, now);
         }

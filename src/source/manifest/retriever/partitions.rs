@@ -39,23 +39,7 @@ impl ParentCache {
         let mut failed = None;
         let mut factors = Vec::new();
         for router in routers {
-            let mut factor = Vec::new();
-            match router {
-                Router::List(list) => {
-                    let found = list.partitions(&run.context());
-                    factor = found.map_err(|error| run.misconfigured(error))?;
-                }
-                Router::Substream(parents) => {
-                    for parent in parents {
-                        let found = self.parent(run, parent).await?;
-                        factor.extend(found.list.iter().cloned());
-                        if failed.is_none() {
-                            failed.clone_from(&found.failed);
-                        }
-                    }
-                }
-            }
-            factors.push(factor);
+            factors.push(self.factor(run, router, &mut failed).await?);
         }
         let product = product(factors).map_err(|error| run.misconfigured(error))?;
         // The same partition twice would be read twice.
@@ -65,6 +49,46 @@ impl ParentCache {
             .collect();
         bounded(run, list.len())?;
         Ok(Partitions { list, failed })
+    }
+
+    /// The partitions of one router. A parent that cannot be read to its end is noted in `failed`.
+    fn factor<'a>(
+        &'a self,
+        run: &'a Run<'_>,
+        router: &'a Router,
+        failed: &'a mut Option<FetchError>,
+    ) -> BoxFuture<'a, Result<Vec<Partition>, FetchError>> {
+        Box::pin(async move {
+            match router {
+                Router::List(list) => list
+                    .partitions(&run.context())
+                    .map_err(|error| run.misconfigured(error)),
+                Router::Substream(parents) => {
+                    let mut partitions = Vec::new();
+                    for parent in parents {
+                        let found = self.parent(run, parent).await?;
+                        partitions.extend(found.list.iter().cloned());
+                        if failed.is_none() {
+                            failed.clone_from(&found.failed);
+                        }
+                    }
+                    Ok(partitions)
+                }
+                Router::Union { key, routers } => {
+                    let key = key.text(&run.context());
+                    let key = key.map_err(|error| run.misconfigured(error))?;
+                    let mut union = Vec::new();
+                    for router in routers {
+                        for partition in self.factor(run, router, failed).await? {
+                            union.push(only_by(&key, partition).ok_or_else(|| {
+                                run.misconfigured(format!("a partition of the union has no {key}"))
+                            })?);
+                        }
+                    }
+                    Ok(union)
+                }
+            }
+        })
     }
 
     /// One partition per record of a parent stream, read once per read of the source.
@@ -140,6 +164,18 @@ pub(super) fn first_slice(
     Ok(match cursor.windows(&progress).next() {
         Some(window) => partition.slice(window.map_err(failed)?.slice),
         None => partition.slice(Map::new()),
+    })
+}
+
+/// The partition that `key` alone identifies; what else its router says of it goes to the extra
+/// fields. `None` if it lacks the key.
+fn only_by(key: &str, mut partition: Partition) -> Option<Partition> {
+    let value = partition.keys.shift_remove(key)?;
+    let mut extra_fields = partition.extra_fields;
+    extra_fields.extend(std::mem::take(&mut partition.keys));
+    Some(Partition {
+        keys: Map::from_iter([(key.to_owned(), value)]),
+        extra_fields,
     })
 }
 
