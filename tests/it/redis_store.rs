@@ -17,7 +17,7 @@ use crate::support::redis::{RedisServer, free_port};
 
 const NAME: &str = "jira-prod";
 const OUTPUT: &str = "raw-input-signals";
-const TTL: Duration = Duration::from_secs(3);
+const TTL: Duration = Duration::from_secs(5);
 const HELD: Committed = Committed::Applied { lease_held: true };
 
 async fn open(url: &str) -> Arc<dyn Store> {
@@ -458,7 +458,7 @@ async fn a_redis_that_stays_silent_leaves_the_commit_in_doubt() {
     let started = Instant::now();
     let answer = store.commit(&lease, &commit(2, &["b"])).await.unwrap();
     assert_eq!(answer, Committed::InDoubt);
-    assert!(started.elapsed() < ttl * 4, "{:?}", started.elapsed());
+    assert!(started.elapsed() < ttl * 8, "{:?}", started.elapsed());
     server.resume();
     // The late copies are executed now, once; a new epoch shows what came of it.
     let Acquired::Held(_, state) = store
@@ -881,7 +881,7 @@ async fn a_failover_by_sentinel_goes_on_with_the_new_master() {
     master.kill();
     let mut moved = false;
     for _ in 0..40 {
-        // Each call gives up after nine seconds at most; the failover takes about three.
+        // Each call gives up after fifteen seconds at most; the failover takes about three.
         match store.commit(&lease, &commit(2, &["b"])).await {
             Ok(Committed::Applied { .. }) => {
                 moved = true;
