@@ -52,6 +52,7 @@ pub(super) async fn run(
     let mut supervisor = Supervisor::new(shared, Arc::new(move |wish| builder.build(wish)));
     let wishes = configuration.wishes().map_err(Problems)?;
     supervisor.apply(wishes).map_err(Problems)?;
+    show_disabled(&registry, &configuration);
     registry.set_configured();
 
     let listening = CancellationToken::new();
@@ -182,6 +183,7 @@ fn reload(
     }) {
         Ok((configuration, diff)) => {
             metrics::config_reloaded(true);
+            show_disabled(registry, &configuration);
             registry.set_reload_problem(None);
             tracing::info!(
                 added = diff.added.join(", "),
@@ -206,6 +208,12 @@ fn reload(
             None
         }
     }
+}
+
+fn show_disabled(registry: &ConnectorRegistry, configuration: &Configuration) {
+    let connectors = configuration.loaded.connectors.iter();
+    let disabled = connectors.filter(|config| !config.enabled);
+    registry.set_disabled(disabled.map(|config| (&*config.name, &*config.kind)));
 }
 
 /// The configuration as a reload sees it: a `--name` that is no longer in it idles like a

@@ -5,7 +5,7 @@ pub mod health;
 mod observer;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -21,6 +21,9 @@ pub struct ConnectorRegistry(Arc<Mutex<Board>>);
 #[derive(Debug, Default)]
 struct Board {
     connectors: BTreeMap<String, ConnectorStatus>,
+    /// Configured not to run. One that still finishes its page is also among `connectors`, which
+    /// then counts.
+    disabled: BTreeMap<String, ConnectorStatus>,
     reload_problem: Option<ReloadProblem>,
     configured: bool,
     draining: bool,
@@ -54,15 +57,29 @@ impl ConnectorRegistry {
         self.board().connectors.remove(name);
     }
 
+    /// Shows exactly these connectors, by name and type, as configured not to run.
+    pub fn set_disabled<'a>(&self, connectors: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let disabled = connectors.into_iter().map(|(name, kind)| {
+            let mut status = ConnectorStatus::new(name, kind);
+            status.phase = Phase::Stopped;
+            (status.name.clone(), status)
+        });
+        self.board().disabled = disabled.collect();
+    }
+
     /// The entry of `name`, with its health at this moment.
     pub fn get(&self, name: &str) -> Option<ConnectorStatus> {
-        let status = self.board().connectors.get(name).cloned();
+        let status = self.board().find(name).cloned();
         status.map(|status| assessed(status, Timestamp::now()))
     }
 
     /// All entries by name, with their health at this moment.
     pub fn all(&self) -> Vec<ConnectorStatus> {
-        let connectors: Vec<_> = self.board().connectors.values().cloned().collect();
+        let connectors: Vec<_> = {
+            let board = self.board();
+            let names = board.names();
+            names.filter_map(|name| board.find(name).cloned()).collect()
+        };
         let now = Timestamp::now();
         connectors
             .into_iter()
@@ -72,7 +89,7 @@ impl ConnectorRegistry {
 
     /// Names of all connectors.
     pub fn names(&self) -> Vec<String> {
-        self.board().connectors.keys().cloned().collect()
+        self.board().names().cloned().collect()
     }
 
     /// Remembers why a reload changed nothing; `None` after one that worked.
@@ -111,7 +128,46 @@ impl ConnectorRegistry {
     }
 }
 
+impl Board {
+    fn find(&self, name: &str) -> Option<&ConnectorStatus> {
+        self.connectors.get(name).or(self.disabled.get(name))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let names: BTreeSet<_> = self.connectors.keys().chain(self.disabled.keys()).collect();
+        names.into_iter()
+    }
+}
+
 fn assessed(mut status: ConnectorStatus, now: Timestamp) -> ConnectorStatus {
     (status.health, status.reasons) = health::assess(&status, now);
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disabled_connector_is_shown_once_it_has_stopped() {
+        let registry = ConnectorRegistry::default();
+        registry.insert(ConnectorStatus::new("b", "JIRA"));
+        registry.set_disabled([("a", "GITHUB"), ("b", "JIRA")]);
+        let phases = |registry: &ConnectorRegistry| -> Vec<_> {
+            let all = registry.all();
+            all.into_iter().map(|one| (one.name, one.phase)).collect()
+        };
+        assert_eq!(
+            phases(&registry),
+            [
+                ("a".to_owned(), Phase::Stopped),
+                ("b".to_owned(), Phase::Starting)
+            ]
+        );
+        registry.remove("b");
+        assert_eq!(registry.names(), ["a", "b"]);
+        assert_eq!(registry.get("b").unwrap().phase, Phase::Stopped);
+        registry.set_disabled([]);
+        assert!(registry.all().is_empty());
+    }
 }

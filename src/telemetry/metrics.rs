@@ -16,7 +16,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use super::process;
 use crate::client::Observer;
-use crate::registry::{ConnectorRegistry, ConnectorStatus, Health};
+use crate::registry::{ConnectorRegistry, ConnectorStatus, Health, Phase};
 use crate::signal::ChangeKind;
 
 /// How often [`Metrics::upkeep`] should run, so that histograms nobody scrapes do not grow.
@@ -393,7 +393,9 @@ fn describe() {
 
 /// Appends the gauges.
 fn render_board(out: &mut String, registry: &ConnectorRegistry) {
-    let connectors = registry.all();
+    let mut connectors = registry.all();
+    // Of one that is not to run nothing is expected, so no alert shall see it.
+    connectors.retain(|status| status.phase != Phase::Stopped);
     for metric in METRICS.iter().filter(|metric| metric.kind == Gauge) {
         let name = metric.name;
         // Writing to a `String` cannot fail.
