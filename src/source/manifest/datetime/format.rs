@@ -112,7 +112,7 @@ impl DateTime {
             'm' => number(civil.month().into(), 2),
             'y' => number(year % 100, 2),
             'Y' => number(year, 1),
-            'C' => number(year / 100, 2),
+            'C' => number(year / 100, 1),
             'G' => number(iso.year().into(), 1),
             'g' => number(i64::from(iso.year()) % 100, 2),
             'V' => number(iso.week().into(), 2),
@@ -186,21 +186,19 @@ impl Spec {
             upper: false,
             width: 0,
         };
+        let mut modified = false;
         for c in text.chars() {
             spec.length += c.len_utf8();
             match c {
-                '-' | '_' | '0' if spec.width == 0 => spec.pad = Some(c),
-                '^' => spec.upper = true,
-                '#' => {}
-                '0'..='9' => {
+                '-' | '_' | '0' if spec.width == 0 && !modified => spec.pad = Some(c),
+                '^' if !modified => spec.upper = true,
+                '#' if !modified => {}
+                '0'..='9' if !modified => {
                     let digit = usize::try_from(u32::from(c) - u32::from('0')).unwrap_or(0);
-                    spec.width = spec
-                        .width
-                        .saturating_mul(10)
-                        .saturating_add(digit)
-                        .min(1024);
+                    let width = spec.width.saturating_mul(10).saturating_add(digit);
+                    spec.width = width.min(1024);
                 }
-                'E' | 'O' => {}
+                'E' | 'O' if !modified => modified = true,
                 directive => {
                     spec.directive = Some(directive);
                     break;

@@ -59,6 +59,7 @@ impl DateTime {
         if text.len() > MAX_LENGTH || format.len() > MAX_LENGTH {
             return Err(DateError::new("date or date format is too long"));
         }
+        check_directives(format)?;
         let mut steps = MAX_STEPS;
         let parts = Parts::default().read(format, text, &mut steps);
         let parts = parts.ok_or_else(|| no_match(text, format))?;
@@ -66,6 +67,33 @@ impl DateTime {
             .date()
             .ok_or_else(|| DateError::new(format!("`{text}` is no date that exists")))
     }
+}
+
+/// What no text can be read by: the same directive twice, and parts of ISO weeks alone.
+fn check_directives(format: &str) -> Result<(), DateError> {
+    let mut seen = String::new();
+    for piece in format.replace("%%", "").split('%').skip(1) {
+        let Some(directive) = piece.chars().next() else {
+            return Err(DateError::new(format!(
+                "date format `{format}` ends in `%`"
+            )));
+        };
+        if seen.contains(directive) {
+            return Err(DateError::new(format!(
+                "`%{directive}` stands twice in `{format}`"
+            )));
+        }
+        seen.push(directive);
+    }
+    let has = |directive: char| seen.contains(directive);
+    let has_weekday = seen.contains(['a', 'A', 'w', 'u']);
+    let iso_week = has('G') && has('V') && has_weekday;
+    if (has('G') || has('V')) && !iso_week {
+        return Err(DateError::new(
+            "`%G` and `%V` need one another and a weekday",
+        ));
+    }
+    Ok(())
 }
 
 fn no_match(text: &str, format: &str) -> DateError {
@@ -313,11 +341,9 @@ impl Parts {
                 .map(ISOWeekDate::date);
         }
         let first = Date::new(year, 1, 1).ok()?;
-        if (self.month.is_none() || self.day.is_none())
-            && let Some(ordinal) = self.day_of_year.or_else(|| self.ordinal_of_week(first))
-        {
-            let ordinal = i16::try_from(ordinal).ok()?;
-            return first.with().day_of_year(ordinal).build().ok();
+        if let Some(ordinal) = self.day_of_year.or_else(|| self.ordinal_of_week(first)) {
+            // Week 0 may reach back into the year before.
+            return first.checked_add(jiff::Span::new().days(ordinal - 1)).ok();
         }
         let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
         Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
@@ -325,7 +351,7 @@ impl Parts {
 
     /// Day of the year by week (`%U`, `%W`) and weekday.
     fn ordinal_of_week(&self, first: Date) -> Option<i64> {
-        let ((week, from_sunday), weekday, _) = (self.week?, self.weekday?, self.year?);
+        let ((week, from_sunday), weekday) = (self.week?, self.weekday?);
         let shift = i64::from(from_sunday);
         let first = (i64::from(first.weekday().to_monday_zero_offset()) + shift) % 7;
         let weekday = (weekday + shift) % 7;

@@ -146,6 +146,9 @@ fn formats_are_read_as_in_python() {
         ("x", "%Q", None),
         ("x", "%", None),
         ("24", "%H", None),
+        ("29.july Wed", "%U.%B %a", Some("1900-07-25T00:00:00")),
+        ("01 02", "%d %d", None),
+        ("2024", "%G", None),
     ] {
         let found = DateTime::strptime(text, format)
             .ok()

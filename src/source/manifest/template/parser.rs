@@ -7,6 +7,10 @@ use super::lexer::{Spanned, Token};
 /// Expressions may nest this deeply: evaluation recurses once per level.
 const MAX_DEPTH: u16 = 80;
 
+/// Expressions that a template may have. Each can wrap a value in at most two lists, and giving
+/// back nested lists recurses once per level.
+const MAX_NODES: u16 = 2000;
+
 /// Reads tokens: operators here, what they stand between in `operands.rs`, blocks in
 /// `statements.rs`.
 pub(super) struct Parser {
@@ -17,6 +21,8 @@ pub(super) struct Parser {
     length: usize,
     /// Expressions being read inside one another.
     nesting: u16,
+    /// Expressions made so far.
+    nodes: u16,
     /// Blocks being read inside one another.
     pub(super) blocks: u16,
 }
@@ -28,6 +34,7 @@ impl Parser {
             at: 0,
             length,
             nesting: 0,
+            nodes: 0,
             blocks: 0,
         }
     }
@@ -131,7 +138,11 @@ impl Parser {
         }
     }
 
-    pub(super) fn make(&self, kind: Kind) -> Result<Expr, CompileError> {
+    pub(super) fn make(&mut self, kind: Kind) -> Result<Expr, CompileError> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return self.error("template is too large");
+        }
         let expr = Expr::new(kind);
         if expr.depth > MAX_DEPTH {
             return self.error("expression is nested too deeply");
