@@ -41,10 +41,6 @@ pub const MAX_PARTITIONS: usize = 1_000_000;
 
 /// The cursor of a stream, as its manifest describes it.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of the manifest"
-)]
 pub struct DatetimeBasedCursor {
     cursor_field: Template,
     datetime_format: String,
@@ -58,8 +54,6 @@ pub struct DatetimeBasedCursor {
     end_field: Template,
     clamping: Option<Clamping>,
     is_compare_strictly: bool,
-    is_data_feed: bool,
-    is_client_side_incremental: bool,
     global_substream_cursor: bool,
     parameters: Map,
 }
@@ -145,23 +139,9 @@ impl DatetimeBasedCursor {
                 .map(Clamping::build)
                 .transpose()?,
             is_compare_strictly: fields::flag(node, "is_compare_strictly")?,
-            is_data_feed: fields::flag(node, "is_data_feed")?,
-            is_client_side_incremental: fields::flag(node, "is_client_side_incremental")?,
             global_substream_cursor: fields::flag(node, "global_substream_cursor")?,
             parameters: fields::parameters(node),
         })
-    }
-
-    /// The provider lists everything, newest first: paging stops at the first record outside the
-    /// time to read, and the records of that page are filtered by
-    /// [`OpenCursor::is_wanted`].
-    pub fn is_data_feed(&self) -> bool {
-        self.is_data_feed
-    }
-
-    /// Records outside the time to read are dropped here, after their transformations.
-    pub fn is_client_side_incremental(&self) -> bool {
-        self.is_client_side_incremental
     }
 
     /// Evaluates everything for one configuration. `context` offers `config`; its clock is *now*,

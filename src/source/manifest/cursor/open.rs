@@ -99,12 +99,6 @@ impl OpenCursor {
         &self.parts.cursor_field
     }
 
-    /// The keys of a window's start and end in [`StreamSlice::cursor`](super::super::slice::StreamSlice::cursor).
-    pub fn slice_fields(&self) -> [&str; 2] {
-        let [start, end] = &self.parts.fields;
-        [start, end]
-    }
-
     /// How far the stream has been read, by its stored state.
     pub fn progress(&self, state: Option<&Value>) -> Result<Progress, CursorError> {
         Progress::load(self, state)
@@ -129,14 +123,34 @@ impl OpenCursor {
 
     /// Whether the time of a record is within what this read is for. One without a readable time
     /// is.
-    ///
-    /// Ends a data feed's paging at its last record, and filters where the client does.
     pub fn is_wanted(&self, progress: &Progress, record: &[u8]) -> bool {
         let Some(value) = self.value_of(record) else {
             return true;
         };
         let lowest = self.lowest_wanted(progress).epoch_micros();
-        (lowest..=self.end.epoch_micros()).contains(&value.epoch_micros())
+        let highest = self.highest_wanted().map(|end| end.epoch_micros());
+        value.epoch_micros() >= lowest && highest.is_none_or(|end| value.epoch_micros() <= end)
+    }
+
+    /// Whether a record is one that a feed, newest first, is not read beyond.
+    ///
+    /// For the reference that is any that is not wanted. But one that is too new only says that
+    /// the older ones are still to come.
+    pub fn ends_feed(&self, progress: &Progress, record: &[u8]) -> bool {
+        if !self.never_ahead {
+            return !self.is_wanted(progress, record);
+        }
+        let lowest = self.lowest_wanted(progress).epoch_micros();
+        self.value_of(record)
+            .is_some_and(|value| value.epoch_micros() < lowest)
+    }
+
+    /// Where the end is now, a record may be newer: it changed while the read went on, or the
+    /// provider's clock is ahead. Only an end in the past is a limit that somebody wants.
+    fn highest_wanted(&self) -> Option<DateTime> {
+        let now = DateTime::from_timestamp(self.parts.now).epoch_micros();
+        let is_limit = self.end.epoch_micros() < now.saturating_sub(CLOCK_SKEW_MICROS);
+        (!self.never_ahead || is_limit).then_some(self.end)
     }
 
     /// What the look-back reads again is wanted, but nothing before the configured start, unless

@@ -104,11 +104,6 @@ impl PartitionedCursor {
         &self.cursor
     }
 
-    /// The state of parent streams, as it was stored.
-    pub fn parent_state(&self) -> Option<&Value> {
-        self.parent_state.as_ref()
-    }
-
     /// The windows of a partition; `None` if this read has had the partition before.
     pub fn windows(&mut self, partition: &Map) -> Result<Option<Windows>, CursorError> {
         let key = key_of(partition);
@@ -137,17 +132,6 @@ impl PartitionedCursor {
             _ => self.fresh()?,
         };
         Ok((self.cursor.clone(), progress))
-    }
-
-    /// Whether a record of `partition` is within what this read is for; see
-    /// [`OpenCursor::is_wanted`].
-    pub fn is_wanted(&self, partition: &Map, record: &[u8]) -> bool {
-        match self.partitions.get(&key_of(partition)) {
-            Some(progress) if !self.is_global => self.cursor.is_wanted(progress, record),
-            _ => self
-                .fresh()
-                .map_or(true, |progress| self.cursor.is_wanted(&progress, record)),
-        }
     }
 
     /// A window of `partition` has been read to its end.

@@ -189,6 +189,24 @@ fn what_is_wanted_lies_between_the_state_and_now() {
 }
 
 #[test]
+fn what_is_newer_than_the_read_neither_ends_a_feed_nor_is_dropped() {
+    let newer = r#"{"up":"2025-06-17T10:31:00Z"}"#.as_bytes();
+    let older = r#"{"up":"2025-04-30T00:00:00Z"}"#.as_bytes();
+    let reference = open("");
+    let progress = reference.progress(None).unwrap();
+    assert!(!reference.is_wanted(&progress, newer));
+    assert!(reference.ends_feed(&progress, newer));
+    let cursor = open("").never_ahead();
+    assert!(cursor.is_wanted(&progress, newer));
+    assert!(!cursor.ends_feed(&progress, newer));
+    assert!(!cursor.is_wanted(&progress, older));
+    assert!(cursor.ends_feed(&progress, older));
+    let limited = open(", end_datetime: '2025-06-01T00:00:00Z'").never_ahead();
+    assert!(!limited.is_wanted(&progress, newer));
+    assert!(!limited.ends_feed(&progress, newer));
+}
+
+#[test]
 fn numbers_are_read_by_epoch_formats() {
     let yaml =
         "{type: DatetimeBasedCursor, cursor_field: up, datetime_format: '%s', start_datetime: '0'}";

@@ -11,7 +11,6 @@ use crate::json::{Map, Value};
 pub struct ListPartitionRouter {
     values: Values,
     cursor_field: Template,
-    request_option: Option<Node>,
     parameters: Map,
 }
 
@@ -40,18 +39,12 @@ impl ListPartitionRouter {
         Ok(Self {
             values,
             cursor_field: fields::required_template(node, "cursor_field")?,
-            request_option: fields::optional(node, "request_option").cloned(),
             parameters: fields::parameters(node),
         })
     }
 
-    /// Where the value goes into requests, besides templates.
-    pub fn request_option(&self) -> Option<&Node> {
-        self.request_option.as_ref()
-    }
-
     /// The key of the value in a partition.
-    pub fn key(&self, context: &Context<'_>) -> Result<String, PartitionError> {
+    fn key(&self, context: &Context<'_>) -> Result<String, PartitionError> {
         let context = context.clone().with("parameters", &self.parameters);
         let field = "cursor_field";
         self.cursor_field

@@ -20,8 +20,6 @@ pub struct ParentStreamConfig {
     parent_key: Template,
     partition_field: Template,
     extra_fields: Vec<Vec<Template>>,
-    request_option: Option<Node>,
-    incremental_dependency: bool,
     parameters: Map,
 }
 
@@ -79,8 +77,6 @@ impl ParentStreamConfig {
                 .iter()
                 .map(path_templates)
                 .collect::<Result<_, _>>()?,
-            request_option: fields::optional(node, "request_option").cloned(),
-            incremental_dependency: fields::flag(node, "incremental_dependency")?,
             parameters: fields::parameters(node),
         })
     }
@@ -88,16 +84,6 @@ impl ParentStreamConfig {
     /// The parent stream's component.
     pub fn stream(&self) -> &Node {
         &self.stream
-    }
-
-    /// Where the value goes into requests, besides templates.
-    pub fn request_option(&self) -> Option<&Node> {
-        self.request_option.as_ref()
-    }
-
-    /// The parent is read incrementally, by a state of its own within the child's.
-    pub fn is_incremental(&self) -> bool {
-        self.incremental_dependency
     }
 
     /// The keys for one configuration. `context` offers `config`.
@@ -124,11 +110,6 @@ impl ParentStreamConfig {
 }
 
 impl ParentKeys {
-    /// The key of the parent's value in a partition.
-    pub fn partition_field(&self) -> &str {
-        &self.partition_field
-    }
-
     /// The partition that a parent record stands for; `None` if it lacks the parent key.
     ///
     /// `parent` is the partition that the record itself was read from.

@@ -264,7 +264,7 @@ impl<'r> Pages<'r> {
             is_past = self.parts.is_data_feed
                 && last
                     .as_ref()
-                    .is_some_and(|last| !cursor.is_wanted(progress, last));
+                    .is_some_and(|last| cursor.ends_feed(progress, last));
             selected
                 .records
                 .retain(|record| cursor.is_wanted(progress, record));
