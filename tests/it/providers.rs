@@ -2,7 +2,8 @@
 //!
 //! `responses.json` says what the provider is asked, in order, and what it answers, poll by poll;
 //! `signals.json` says what each poll publishes and how it ends. A case needs no Rust. `{base}`
-//! stands for the address of the provider everywhere. Bodies are files under
+//! stands for the address of the provider everywhere. A case of type `MANIFEST` names a manifest
+//! beside it. Bodies are files under
 //! `<provider>/bodies/`, where `PROVENANCE.md` says where they come from.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -92,7 +93,7 @@ async fn play(case: &Path) -> Result<(), String> {
     let script: Value = serde_json::from_str(&read("responses.json").unwrap())
         .map_err(|error| format!("responses.json: {error}"))?;
     let provider = Provider::start(case).await;
-    let mut bench = Bench::new(&script, &provider.base).await;
+    let mut bench = Bench::new(case, &script, &provider.base).await;
     let mut polls = Vec::new();
     for poll in script["polls"].as_array().unwrap() {
         provider.expect(poll.as_array().unwrap());
@@ -133,10 +134,12 @@ struct Bench {
 }
 
 impl Bench {
-    async fn new(script: &Value, base: &str) -> Self {
-        let catalog = Catalog::load(None).unwrap();
+    async fn new(case: &Path, script: &Value, base: &str) -> Self {
         let kind = script["type"].as_str().unwrap();
-        let manifest = catalog.get(kind).unwrap();
+        let manifest = match script["manifest"].as_str() {
+            Some(file) => Catalog::load_file(&case.join("..").join(file)).unwrap(),
+            None => Catalog::load(None).unwrap().get(kind).unwrap().clone(),
+        };
         let text = script["providerConfig"].to_string().replace("{base}", base);
         let config = ConnectorConfig {
             kind: kind.into(),
@@ -155,7 +158,7 @@ impl Bench {
         };
         let client = Client::new(client).unwrap();
         let source: Arc<dyn Source> = Arc::new(ManifestSource::build(
-            manifest.clone(),
+            manifest,
             &config,
             client,
             Clock::System,
@@ -329,7 +332,12 @@ impl Provider {
             (_, Value::Null) => value["text"].as_str().unwrap_or_default().to_owned(),
             (_, json) => json.to_string(),
         };
-        let mut body = body.replace("{base}", &self.base).into_bytes();
+        // The same server under another name.
+        let other = self.base.replace("127.0.0.1", "localhost");
+        let body = body
+            .replace("{base}", &self.base)
+            .replace("{other}", &other);
+        let mut body = body.into_bytes();
         if let Some(length) = value["cutAfter"].as_u64() {
             body.truncate(usize::try_from(length).unwrap());
         }

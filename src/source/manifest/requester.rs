@@ -138,7 +138,8 @@ impl Requester {
         context: &Context<'_>,
     ) -> Result<Request, FetchError> {
         let mut url = match page {
-            Some(page) => self.join(page.trim_start_matches('/'), context)?,
+            // From the root of the host, where it starts with a slash.
+            Some(page) => self.join(page, context)?,
             None => self.address(context)?,
         };
         let home = match page {
@@ -190,7 +191,7 @@ impl Requester {
             method: Method::GET,
             ..self.clone()
         };
-        bare.request(Some(path), extra, context)
+        bare.request(Some(path.trim_start_matches('/')), extra, context)
     }
 
     fn own_options(&self, context: &Context<'_>) -> Result<RequestOptions, FetchError> {

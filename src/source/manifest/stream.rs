@@ -38,8 +38,8 @@ pub(super) struct Parts {
     /// The provider does not filter; what was read before is dropped here.
     pub(super) filters_here: bool,
     pub(super) freshness: Option<Pointer>,
-    /// Where records say when they were edited.
-    pub(super) time: Option<Pointer>,
+    /// Where records say which they are.
+    pub(super) key: Vec<Pointer>,
 }
 
 /// One way in which a stream is cut into partitions.
@@ -182,7 +182,9 @@ impl Builder<'_> {
             is_data_feed,
             filters_here: is_data_feed || flag_of("is_client_side_incremental")?,
             freshness: signal.and_then(|signal| signal.freshness.clone()),
-            time: signal.and_then(|signal| signal.time.clone()),
+            key: signal
+                .and_then(|signal| signal.subject.clone())
+                .unwrap_or_else(|| primary_key(node)),
         })
     }
 

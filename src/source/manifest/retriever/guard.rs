@@ -1,15 +1,14 @@
 //! What keeps a walk through pages honest: it advances, it ends, and it notices when records
 //! moved while it went on.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::client::FetchError;
-use crate::json::{Pointer, get, text_of};
+use crate::json::{Pointer, get};
 use crate::source::manifest::datetime::DateTime;
 use crate::source::manifest::template::Literal;
 
@@ -17,8 +16,9 @@ use crate::source::manifest::template::Literal;
 /// invents pages hold the connector for hours.
 pub(super) const MAX_PAGES: usize = 100_000;
 
-/// A walk shorter than this many pages cannot have lost a record between two of them.
-const CLOCK_SLACK: Duration = Duration::from_secs(2);
+/// Records whose keys a walk remembers. Of a longer one only the last page is remembered, so that
+/// memory does not grow with the listing.
+const MAX_KEYS: usize = 100_000;
 
 /// Notices pages and tokens that come again.
 #[derive(Debug, Default)]
@@ -65,55 +65,74 @@ impl Progress {
     }
 }
 
-/// Notices that a record was edited while pages were counted: what followed it moved up, and the
-/// first of them may have slipped into a page that was already read.
+/// Notices records that moved while pages were counted.
 #[derive(Debug)]
 pub(super) struct Drift {
-    time: Option<Pointer>,
-    started: Option<Timestamp>,
-    seen: bool,
+    key: Vec<Pointer>,
+    /// Key → content of the records of all pages, as long as they are few.
+    walk: HashMap<u64, u64>,
+    /// The same of the last page.
+    last: HashMap<u64, u64>,
+    found: Found,
+}
+
+/// What the pages of a walk say about each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Found {
+    /// Every record stood in one place.
+    Nothing,
+    /// A record came again as it was: others were inserted before it, or the provider repeats
+    /// itself. Nothing is lost, but something may not have been seen.
+    Repeated,
+    /// A record came again in another version: it was edited and moved, so what followed it moved
+    /// up, and the first of them may have slipped into a page that was already read.
+    Moved,
 }
 
 impl Drift {
-    /// `time` is where records say when they were edited; without it nothing can be noticed.
-    pub(super) fn new(time: Option<Pointer>) -> Self {
+    /// `key` is where records say which they are; without it a record that changes is another.
+    pub(super) fn new(key: Vec<Pointer>) -> Self {
         Self {
-            time,
-            started: None,
-            seen: false,
+            key,
+            walk: HashMap::new(),
+            last: HashMap::new(),
+            found: Found::Nothing,
         }
     }
 
-    /// Whether records moved.
-    pub(super) fn is_seen(&self) -> bool {
-        self.seen
+    pub(super) fn found(&self) -> Found {
+        self.found
     }
 
-    /// Looks at a page. `now` is the provider's own clock at the answer. The first page only
-    /// starts the watch, and later than `now` nothing can have been edited: such a time is a
-    /// plan, not an edit.
-    pub(super) fn watch(&mut self, records: &[Bytes], now: Timestamp) {
-        let (Some(time), false) = (&self.time, self.seen) else {
-            return;
-        };
-        let Some(started) = self.started else {
-            self.started = Some(now);
-            return;
-        };
-        let latest = now + CLOCK_SLACK;
-        self.seen = records.iter().any(|record| {
-            edited(record, time).is_some_and(|edited| edited > started && edited <= latest)
-        });
+    /// Looks at the next page.
+    pub(super) fn watch(&mut self, records: &[Bytes]) {
+        let mut page = HashMap::with_capacity(records.len());
+        for record in records {
+            let content = xxh3_64(record);
+            let key = self.key_of(record).unwrap_or(content);
+            let before = self.last.get(&key).or_else(|| self.walk.get(&key));
+            let found = match before {
+                None => Found::Nothing,
+                Some(before) if *before == content => Found::Repeated,
+                Some(_) => Found::Moved,
+            };
+            self.found = self.found.max(found);
+            page.insert(key, content);
+        }
+        if self.walk.len() < MAX_KEYS {
+            self.walk.extend(&page);
+        }
+        self.last = page;
     }
-}
 
-/// When a record was edited, if it says so in a form of RFC 3339 or ISO 8601.
-pub(super) fn edited(record: &[u8], time: &Pointer) -> Option<Timestamp> {
-    let text = get(record, time)?;
-    if text.first() != Some(&b'"') {
-        return None;
+    fn key_of(&self, record: &[u8]) -> Option<u64> {
+        let mut hash = Xxh3::new();
+        for pointer in &self.key {
+            hash.update(get(record, pointer)?);
+            hash.update(b"\n");
+        }
+        (!self.key.is_empty()).then(|| hash.digest())
     }
-    instant(&text_of(text))
 }
 
 /// An instant as providers write it.
@@ -150,17 +169,20 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_during_the_walk_is_noticed() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let old = records(&[r#"{"updated_at":"2026-01-01T00:00:00Z"}"#]);
-        let new = records(&[r#"{"updated_at":"2026-01-02T10:00:05+00:00"}"#]);
-        let planned = records(&[r#"{"updated_at":"2030-01-01T00:00:00Z"}"#]);
-        let mut drift = Drift::new(Some("/updated_at".parse().unwrap()));
-        drift.watch(&new, at("2026-01-02T10:00:00Z"));
-        drift.watch(&old, at("2026-01-02T10:00:03Z"));
-        drift.watch(&planned, at("2026-01-02T10:00:06Z"));
-        assert!(!drift.is_seen());
-        drift.watch(&new, at("2026-01-02T10:00:06Z"));
-        assert!(drift.is_seen());
+    fn records_that_move_between_pages_are_noticed() {
+        let found = |pages: &[&[&'static str]]| {
+            let mut drift = Drift::new(vec!["/id".parse().unwrap()]);
+            for page in pages {
+                drift.watch(&records(page));
+            }
+            drift.found()
+        };
+        let (a, b, c) = (r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":1,"edited":true}"#);
+        assert_eq!(found(&[&[a, b], &[r#"{"id":3}"#]]), Found::Nothing);
+        // Within one page a provider may repeat itself.
+        assert_eq!(found(&[&[a, c], &[b]]), Found::Nothing);
+        assert_eq!(found(&[&[b, a], &[a]]), Found::Repeated);
+        assert_eq!(found(&[&[a], &[b], &[c]]), Found::Moved);
+        assert_eq!(found(&[&["{}"], &["{}"]]), Found::Repeated);
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 pub(super) use partitions::ParentCache;
 
-use self::guard::instant;
+use self::guard::{Found, instant};
 use self::pages::Pages;
 use self::validators::Validators;
 use super::cursor::{Observed, OpenCursor, PartitionedCursor, Progress};
@@ -479,8 +479,10 @@ impl Reading<'_, '_> {
             }
             self.emit(page).await?;
         }
-        if pages.has_drifted() {
-            return Ok(SliceEnd::Drifted);
+        match pages.drift() {
+            Found::Moved => return Ok(SliceEnd::Drifted),
+            Found::Repeated if retriever.lists_everything => self.tally.drifted = true,
+            Found::Repeated | Found::Nothing => {}
         }
         Ok(SliceEnd::Complete(observed))
     }

@@ -5,10 +5,9 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 
 use super::Run;
-use super::guard::{Drift, MAX_PAGES, Progress as Advance, instant};
+use super::guard::{Drift, Found, MAX_PAGES, Progress as Advance, instant};
 use super::validators::{Remembered, Validators};
 use crate::client::{FetchError, Request, Response, without_query};
 use crate::json::{Map, Value, get, text_of};
@@ -78,16 +77,21 @@ impl<'r> Pages<'r> {
             wanted,
             token: parts.paginator.initial_token(),
             advance: Advance::default(),
-            drift: Drift::new(parts.time.clone()),
+            drift: Drift::new(parts.key.clone()),
             is_counted: false,
             read: 0,
             done: false,
         }
     }
 
-    /// Whether records moved between pages while they were read.
-    pub(super) fn has_drifted(&self) -> bool {
-        self.is_counted && self.drift.is_seen()
+    /// Whether records moved between pages while they were read. A page that a cursor names
+    /// holds its place, and of what is newest first nothing can be lost.
+    pub(super) fn drift(&self) -> Found {
+        if self.is_counted && !self.parts.is_data_feed {
+            self.drift.found()
+        } else {
+            Found::Nothing
+        }
     }
 
     /// Reads the page of `token` alone, again and without asking whether it changed.
@@ -169,8 +173,7 @@ impl<'r> Pages<'r> {
                 .is_some_and(|next| self.parts.paginator.is_positional(next))
         {
             self.is_counted = true;
-            let now = date_of(&response).unwrap_or_else(|| self.run.clock.now());
-            self.drift.watch(&selected.records, now);
+            self.drift.watch(&selected.records);
         }
         let page = Page {
             records: selected.records,
@@ -354,10 +357,4 @@ fn literal_of(value: &Value) -> Option<Literal> {
         Value::String(text) => Some(Literal::Str(text.clone())),
         other => Some(Literal::Str(other.to_string())),
     }
-}
-
-/// The provider's own clock.
-fn date_of(response: &Response) -> Option<Timestamp> {
-    let date = response.headers.get(http::header::DATE)?.to_str().ok()?;
-    rfc2822::parse(date).ok().map(|date| date.timestamp())
 }
