@@ -3,7 +3,10 @@
 //! The tree is built from parser events, so nothing recurses on the input's nesting before it is
 //! bounded. Aliases and merge keys are expanded here; what they may expand to is bounded too.
 
+mod merge;
+mod problems;
 mod scalar;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +14,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::{Entry, Kind, Node, Position, Problem};
+use super::{Kind, Node, Position, Problem};
+use merge::{members, merge};
+use size::{Size, measure};
 
 /// Lists and maps inside each other. Recursive code below a parsed document may rely on it.
 const MAX_DEPTH: usize = 128;
@@ -77,13 +82,6 @@ struct Anchored {
     node: Node,
     key: Option<String>,
     size: Size,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Size {
-    nodes: usize,
-    text: usize,
-    depth: usize,
 }
 
 impl Reader {
@@ -292,173 +290,6 @@ impl Reader {
             ));
         }
         Ok(())
-    }
-
-    fn refuse_control_characters(&self, text: &str) -> Result<(), Problem> {
-        let mut at = Position { line: 1, column: 1 };
-        for char in text.chars() {
-            match char {
-                '\n' => {
-                    at.line += 1;
-                    at.column = 0;
-                }
-                '\t'
-                | '\r'
-                | ' '..='~'
-                | '\u{85}'
-                | '\u{a0}'..='\u{fefe}'
-                | '\u{ff00}'..='\u{fffd}'
-                | '\u{10000}'.. => {}
-                _ => {
-                    return Err(self.problem(
-                        at,
-                        &format!(
-                            "the character U+{:04X} is not allowed here",
-                            u32::from(char)
-                        ),
-                        "remove it, or write it as an escape in a double-quoted text",
-                    ));
-                }
-            }
-            at.column += 1;
-        }
-        Ok(())
-    }
-
-    /// Refuses tags of lists and maps that say anything but what stands there.
-    fn expect_tag(&self, tag: Option<&Tag>, name: &str, at: Position) -> Result<(), Problem> {
-        match tag {
-            Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == name) => {
-                Err(self.unknown_tag(tag, at))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn unknown_tag(&self, tag: &Tag, at: Position) -> Problem {
-        let spelled = if tag.is_yaml_core_schema() {
-            format!("!!{}", tag.suffix)
-        } else {
-            format!("{}{}", tag.handle, tag.suffix)
-        };
-        self.problem(
-            at,
-            &format!("the value cannot be read as {spelled}"),
-            "remove the tag, or use one of !!str, !!int, !!float, !!bool, !!null on a value of \
-             that kind",
-        )
-    }
-
-    fn too_deep(&self, at: Position) -> Problem {
-        self.problem(
-            at,
-            &format!("lists and maps are nested more than {MAX_DEPTH} levels deep"),
-            "flatten the document",
-        )
-    }
-
-    fn syntax(&self, error: &ScanError) -> Problem {
-        let what = error.info();
-        let fix = if what.contains("recursion limit") {
-            return self.too_deep(position(*error.marker()));
-        } else if what.contains("tab") {
-            "indent with spaces, not tabs"
-        } else if what.contains("quoted scalar") && what.contains("end of stream") {
-            "close the quotation mark"
-        } else if what.contains("unknown anchor") {
-            "define the anchor with & before it is used with *"
-        } else if what.contains("flow mapping") || what.contains("flow sequence") {
-            "close the bracket, separate the elements with commas, and put a template in quotation \
-             marks"
-        } else if what.contains("mapping values") || what.contains("simple key") {
-            "put text that holds \": \" in quotation marks, and check the indentation"
-        } else if what.contains("unexpected character") {
-            "put text that starts with a special character in quotation marks"
-        } else {
-            "check the indentation of this line and the one before it"
-        };
-        self.problem(
-            position(*error.marker()),
-            &format!("not valid YAML: {what}"),
-            fix,
-        )
-    }
-
-    fn problem(&self, at: Position, message: &str, fix: &str) -> Problem {
-        Problem {
-            file: Arc::clone(&self.file),
-            at: Some(at),
-            message: message.to_owned(),
-            fix: Some(fix.to_owned()),
-        }
-    }
-}
-
-/// The members of a map: those merged in stand first, own ones override them in place.
-fn members(
-    mut merged: IndexMap<String, (Position, Node)>,
-    own: IndexMap<String, (Position, Node)>,
-) -> Vec<Entry> {
-    merged.extend(own);
-    merged
-        .into_iter()
-        .map(|(key, (key_at, value))| Entry { key, key_at, value })
-        .collect()
-}
-
-/// Adds what `<<: value` brings in; false when the value holds anything but maps.
-///
-/// Of a list the first map that has a key wins; of two `<<` in one map the last.
-fn merge(merged: &mut IndexMap<String, (Position, Node)>, value: Node) -> bool {
-    let maps = match value.kind {
-        Kind::Map(entries) => vec![entries],
-        Kind::List(items) => {
-            let maps: Option<Vec<_>> = items
-                .into_iter()
-                .rev()
-                .map(|item| match item.kind {
-                    Kind::Map(entries) => Some(entries),
-                    _ => None,
-                })
-                .collect();
-            match maps {
-                Some(maps) => maps,
-                None => return false,
-            }
-        }
-        _ => return false,
-    };
-    for Entry { key, key_at, value } in maps.into_iter().flatten() {
-        merged.insert(key, (key_at, value));
-    }
-    true
-}
-
-fn measure(node: &Node) -> Size {
-    let children: Vec<Size> = match &node.kind {
-        Kind::List(items) => items.iter().map(measure).collect(),
-        Kind::Map(entries) => entries
-            .iter()
-            .map(|entry| {
-                let mut size = measure(&entry.value);
-                size.text += entry.key.len();
-                size
-            })
-            .collect(),
-        Kind::String(text) => {
-            return Size {
-                nodes: 1,
-                text: text.len(),
-                depth: 0,
-            };
-        }
-        _ => Vec::new(),
-    };
-    let nested = usize::from(matches!(node.kind, Kind::List(_) | Kind::Map(_)));
-    Size {
-        nodes: 1 + children.iter().map(|size| size.nodes).sum::<usize>(),
-        text: children.iter().map(|size| size.text).sum(),
-        depth: nested + children.iter().map(|size| size.depth).max().unwrap_or(0),
     }
 }
 
