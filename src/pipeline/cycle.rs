@@ -281,7 +281,7 @@ impl<'c> Cycle<'c> {
             }
             Outcome::Complete | Outcome::Unchanged => {}
             Outcome::Drifted => self.warn(format!(
-                "stream {name}: records moved between pages while they were read; nothing is called deleted"
+                "stream {name}: the records read may not be all there are (they moved between pages, or an answer listed none); nothing is called deleted"
             )),
             Outcome::Stale => self.warn(format!(
                 "stream {name}: the provider answered with older data than before; it was dropped"

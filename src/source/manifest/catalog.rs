@@ -213,7 +213,7 @@ impl Manifest {
             return Err(vec![problem(
                 document.at,
                 "this is no manifest: it has no type DeclarativeSource at the top",
-                "see docs/creating-connectors.md",
+                "a manifest in the low-code format begins with type: DeclarativeSource",
             )]);
         }
         let streams = streams(&document).map_err(|problem| vec![problem])?;

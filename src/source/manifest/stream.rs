@@ -38,6 +38,8 @@ pub(super) struct Parts {
     /// The provider does not filter; what was read before is dropped here.
     pub(super) filters_here: bool,
     pub(super) freshness: Option<Pointer>,
+    /// Where the records stand in an answer, if no configuration is needed to say it.
+    pub(super) record_path: Option<Pointer>,
     /// Where records say which they are.
     pub(super) key: Vec<Pointer>,
 }
@@ -182,6 +184,7 @@ impl Builder<'_> {
             is_data_feed,
             filters_here: is_data_feed || flag_of("is_client_side_incremental")?,
             freshness: signal.and_then(|signal| signal.freshness.clone()),
+            record_path: record_path(retriever),
             key: signal
                 .and_then(|signal| signal.subject.clone())
                 .unwrap_or_else(|| primary_key(node)),
@@ -305,6 +308,23 @@ pub(super) fn spec(
         },
         unavailable,
     }
+}
+
+/// The constant path of the extractor; none where the whole body is the list.
+fn record_path(retriever: &Node) -> Option<Pointer> {
+    let path = retriever
+        .get("record_selector")?
+        .get("extractor")?
+        .get("field_path")?
+        .items();
+    let parts: Option<Vec<&str>> = path
+        .iter()
+        .map(|part| {
+            part.as_str()
+                .filter(|text| !text.contains(['{', '*', '?', '[']))
+        })
+        .collect();
+    parts.filter(|parts| !parts.is_empty()).map(Pointer::of)
 }
 
 /// `primary_key`: a field, several fields, or several paths.

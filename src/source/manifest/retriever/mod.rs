@@ -166,7 +166,8 @@ impl Retriever<'_> {
             Some(Halt::Stopped) => return Err(Stopped),
             Some(Halt::Failed(error)) => Outcome::Incomplete(error),
             Some(Halt::Stale) => Outcome::Stale,
-            Some(Halt::Limit) => Outcome::Drifted,
+            // Nothing follows from what was not asked for.
+            Some(Halt::Limit) => Outcome::Unchanged,
             None => Self::outcome(tally),
         };
         let is_whole = matches!(
@@ -477,6 +478,8 @@ impl Reading<'_, '_> {
             } else {
                 self.tally.fresh += 1;
             }
+            // Empty or something else: either way nothing is called deleted because of it.
+            self.tally.drifted |= page.lacks_list && retriever.lists_everything;
             self.emit(page).await?;
         }
         match pages.drift() {

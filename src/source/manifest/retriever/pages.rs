@@ -59,6 +59,17 @@ pub(super) struct Page {
     pub(super) is_last: bool,
     /// The instant that only grows, where the manifest names one.
     pub(super) freshness: Option<Timestamp>,
+    /// The answer holds no list of records, not even an empty one.
+    pub(super) lacks_list: bool,
+}
+
+/// What an answer holds.
+struct Answer {
+    selected: Selected,
+    /// The token of the page that follows it.
+    next: Option<Literal>,
+    freshness: Option<Timestamp>,
+    lacks_list: bool,
 }
 
 impl<'r> Pages<'r> {
@@ -161,7 +172,12 @@ impl<'r> Pages<'r> {
                 response.status
             ))));
         }
-        let (selected, next, freshness) = self.read_answer(&response)?;
+        let Answer {
+            selected,
+            next,
+            freshness,
+            lacks_list,
+        } = self.read_answer(&response)?;
         let stored = next.clone().map_or(Value::Null, Literal::into_json);
         let state = validators.and_then(|v| v.remember(key, &request, &response, stored));
         self.advance
@@ -180,6 +196,7 @@ impl<'r> Pages<'r> {
             rejected: selected.rejected,
             state,
             freshness,
+            lacks_list,
             ..Page::default()
         };
         self.finish(next, page)
@@ -231,11 +248,8 @@ impl<'r> Pages<'r> {
         Ok((request, key, remembered))
     }
 
-    /// The records of an answer, and the token of the page that follows it.
-    fn read_answer(
-        &self,
-        response: &Response,
-    ) -> Result<(Selected, Option<Literal>, Option<Timestamp>), FetchError> {
+    /// Decodes an answer, and finds what follows it.
+    fn read_answer(&self, response: &Response) -> Result<Answer, FetchError> {
         let unusable = |error: &dyn std::fmt::Display| {
             let place = without_query(&response.url);
             FetchError::Unusable(self.named(&format!("{place}: {error}")))
@@ -256,6 +270,13 @@ impl<'r> Pages<'r> {
             .selector
             .select(&documents, &context, None)
             .map_err(|error| unusable(&error))?;
+        let lacks_list = self.lacks_list(&documents, &selected);
+        if lacks_list && let Some(said) = error_in(&documents[0]) {
+            let said = self.run.secrets.hide(&said);
+            return Err(unusable(&format!(
+                "the answer has no records but an error: {said}"
+            )));
+        }
         let freshness = self.parts.freshness.as_ref().and_then(|pointer| {
             let text = get(documents.first()?, pointer)?;
             instant(&text_of(text))
@@ -273,12 +294,35 @@ impl<'r> Pages<'r> {
                 .retain(|record| cursor.is_wanted(progress, record));
         }
         if is_past {
-            return Ok((selected, None, freshness));
+            return Ok(Answer {
+                selected,
+                freshness,
+                lacks_list,
+                next: None,
+            });
         }
         let next = self
             .next_token(response, &documents, &selected, last.as_ref(), &context)
             .map_err(|error| unusable(&error))?;
-        Ok((selected, next, freshness))
+        Ok(Answer {
+            selected,
+            next,
+            freshness,
+            lacks_list,
+        })
+    }
+
+    /// Whether the list of records is missing, not merely empty. Some providers leave an empty
+    /// list out, others an answer that is something else altogether.
+    fn lacks_list(&self, documents: &[Bytes], selected: &Selected) -> bool {
+        let (0, Some(document), Some(path)) = (
+            selected.extracted,
+            documents.first(),
+            &self.parts.record_path,
+        ) else {
+            return false;
+        };
+        document.trim_ascii_start().first() == Some(&b'{') && get(document, path).is_none()
     }
 
     fn next_token(
@@ -345,6 +389,22 @@ impl<'r> Pages<'r> {
             other => other,
         }
     }
+}
+
+/// What an answer without records says went wrong.
+fn error_in(document: &[u8]) -> Option<String> {
+    let value = crate::json::parse(document).ok()?;
+    ["error", "errors", "errorMessages", "fault", "exception"]
+        .iter()
+        .filter_map(|name| value.get(name))
+        .find(|said| match said {
+            Value::Null | Value::Bool(false) | Value::Int(0) => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+            _ => true,
+        })
+        .map(|said| said.to_string().chars().take(300).collect())
 }
 
 /// A token as it was remembered.
