@@ -43,10 +43,10 @@ impl DateTime {
         // The reference goes through a float of seconds; so do we, to cut where it cuts.
         let seconds = self.epoch_seconds();
         match format {
-            "%s" => Ok(format!("{:.0}", seconds.trunc())),
+            "%s" => Ok(whole(seconds)),
             "%s_as_float" => Ok(float_text(seconds)),
-            "%ms" => Ok(format!("{:.0}", (seconds * 1e3).trunc())),
-            "%epoch_microseconds" => Ok(format!("{:.0}", (seconds * 1e6).trunc())),
+            "%ms" => Ok(whole(seconds * 1e3)),
+            "%epoch_microseconds" => Ok(whole(seconds * 1e6)),
             format if format.contains("%_ms") => {
                 let text = self.strftime(&format.replace("%_ms", "%f"))?;
                 let micros = format!("{:06}", self.microsecond());
@@ -63,6 +63,12 @@ impl DateTime {
         while let Some(at) = rest.find('%') {
             out.push_str(&rest[..at]);
             rest = &rest[at + 1..];
+            if let Some((value, width)) = rest.bytes().next().and_then(|b| self.common(b)) {
+                // Writing to a `String` cannot fail.
+                let _ = write!(out, "{value:0width$}");
+                rest = &rest[1..];
+                continue;
+            }
             let spec = Spec::read(rest);
             match spec
                 .directive
@@ -81,6 +87,21 @@ impl DateTime {
         }
         out.push_str(rest);
         Ok(out)
+    }
+
+    /// Number and digits of the directives of which most formats are made.
+    fn common(&self, directive: u8) -> Option<(i32, usize)> {
+        let civil = self.civil;
+        Some(match directive {
+            b'Y' => (civil.year().into(), 1),
+            b'm' => (civil.month().into(), 2),
+            b'd' => (civil.day().into(), 2),
+            b'H' => (civil.hour().into(), 2),
+            b'M' => (civil.minute().into(), 2),
+            b'S' => (civil.second().into(), 2),
+            b'f' => (self.microsecond(), 6),
+            _ => return None,
+        })
     }
 
     /// The text of one directive.
@@ -164,6 +185,11 @@ impl DateTime {
     pub fn weekday(&self) -> Weekday {
         self.civil.weekday()
     }
+}
+
+/// A float without its fraction; adding zero turns a negative zero into a plain one.
+fn whole(value: f64) -> String {
+    format!("{:.0}", value.trunc() + 0.0)
 }
 
 /// One directive with glibc's flags and width: `%-d`, `%_H`, `%^b`, `%06d`.

@@ -71,22 +71,28 @@ impl DateTime {
 
 /// What no text can be read by: the same directive twice, and parts of ISO weeks alone.
 fn check_directives(format: &str) -> Result<(), DateError> {
-    let mut seen = String::new();
-    for piece in format.replace("%%", "").split('%').skip(1) {
-        let Some(directive) = piece.chars().next() else {
+    let mut seen = 0_u128;
+    let mut bytes = format.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            continue;
+        }
+        let Some(directive) = bytes.next() else {
             return Err(DateError::new(format!(
                 "date format `{format}` ends in `%`"
             )));
         };
-        if seen.contains(directive) {
+        let bit = 1_u128.checked_shl(u32::from(directive)).unwrap_or(0);
+        if seen & bit != 0 && directive != b'%' {
+            let directive = char::from(directive);
             return Err(DateError::new(format!(
                 "`%{directive}` stands twice in `{format}`"
             )));
         }
-        seen.push(directive);
+        seen |= bit;
     }
-    let has = |directive: char| seen.contains(directive);
-    let has_weekday = seen.contains(['a', 'A', 'w', 'u']);
+    let has = |directive: char| seen >> u32::from(directive) & 1 != 0;
+    let has_weekday = ['a', 'A', 'w', 'u'].into_iter().any(has);
     let iso_week = has('G') && has('V') && has_weekday;
     if (has('G') || has('V')) && !iso_week {
         return Err(DateError::new(
@@ -171,23 +177,26 @@ struct Parts {
 impl Parts {
     /// Matches the whole of `text`, trying the longest reading of each directive first.
     fn read(self, format: &str, text: &str, steps: &mut u32) -> Option<Self> {
-        *steps = steps.checked_sub(1)?;
-        let mut format_rest = format.chars();
-        let Some(next) = format_rest.next() else {
-            return text.is_empty().then_some(self);
+        let (mut format, mut text) = (format, text);
+        let mut format_rest = loop {
+            *steps = steps.checked_sub(1)?;
+            let mut format_rest = format.chars();
+            let Some(next) = format_rest.next() else {
+                return text.is_empty().then_some(self);
+            };
+            if next.is_whitespace() {
+                let format = format.trim_start();
+                let blanks = text.len() - text.trim_start().len();
+                return (1..=blanks)
+                    .rev()
+                    .filter(|end| text.is_char_boundary(*end))
+                    .find_map(|end| self.read(format, &text[end..], steps));
+            }
+            if next == '%' {
+                break format_rest;
+            }
+            (format, text) = (format_rest.as_str(), strip_char(text, next)?);
         };
-        if next.is_whitespace() {
-            let format = format.trim_start();
-            let blanks = text.len() - text.trim_start().len();
-            return (1..=blanks)
-                .rev()
-                .filter(|end| text.is_char_boundary(*end))
-                .find_map(|end| self.read(format, &text[end..], steps));
-        }
-        if next != '%' {
-            let rest = strip_char(text, next)?;
-            return self.read(format_rest.as_str(), rest, steps);
-        }
         let directive = format_rest.next()?;
         let format = format_rest.as_str();
         let composite = match directive {

@@ -127,6 +127,9 @@ fn directives_print_as_in_python() {
     let epoch = |format: &str| date.format(format).unwrap();
     assert_eq!(epoch("%s_as_float"), "1704467045.000007");
     assert_eq!(epoch("%Y %_ms"), "2024 000");
+    let before = DateTime::from_epoch_micros(-500_000).unwrap();
+    assert_eq!(before.format("%s").unwrap(), "0");
+    assert_eq!(before.format("%ms").unwrap(), "-500");
 }
 
 #[test]

@@ -50,6 +50,11 @@ impl Literal {
         Self::parse(&text).unwrap_or(Self::Str(text))
     }
 
+    /// As [`of_text`](Self::of_text), copying the text only if it stays text.
+    pub(super) fn of_str(text: &str) -> Self {
+        Self::parse(text).unwrap_or_else(|| Self::Str(text.to_owned()))
+    }
+
     /// The value as JSON. Tuples and sets are arrays; an infinite number is null.
     pub fn into_json(self) -> json::Value {
         let array = |items: Vec<Self>| items.into_iter().map(Self::into_json).collect();

@@ -231,6 +231,10 @@ impl Template {
         // Most templates are one expression, whose value needs no detour over its text.
         self.check_variables(context)?;
         let text = match eval::evaluate(expr, context) {
+            Ok(value::Value::Str(text)) => {
+                let text = text.as_str();
+                return Ok((!text.is_empty()).then(|| Literal::of_str(text)));
+            }
             Ok(value) => match Literal::of_value(&value) {
                 Some(literal) => return Ok(Some(literal)),
                 None => print::text(&value)?,
