@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Configuration, Context};
@@ -68,18 +68,22 @@ pub(super) async fn run(
     announce(&supervisor, &configuration, &*store, address.as_deref());
 
     let mut watcher = Watcher::new(args.watch, watched(context, &configuration));
+    let mut loading = Loading::default();
     loop {
         let signal = tokio::select! {
             signal = signals.next() => signal,
             () = watcher.changed() => OsSignal::Reload,
+            loaded = loading.done() => {
+                if let Some(new) = adopt(loaded, &mut supervisor, &registry) {
+                    watcher.files = watched(context, &new);
+                }
+                continue;
+            }
         };
         match signal {
             OsSignal::Shutdown => break,
             OsSignal::Report => report(&registry),
-            OsSignal::Reload => {
-                watcher.files = reload(context, args, &mut supervisor, &registry)
-                    .map_or_else(|| watcher.files.clone(), |new| watched(context, &new));
-            }
+            OsSignal::Reload => loading.start(context, &args.name),
         }
     }
 
@@ -170,14 +174,49 @@ fn announce(
     }
 }
 
-/// Loads and validates everything first; on any problem what runs keeps running.
-fn reload(
-    context: &Context,
-    args: &RunArgs,
+/// Reads the configuration on a thread of its own, so that a slow disk or a large file keeps no
+/// signal waiting. Requests meanwhile count as one: the last file wins.
+#[derive(Default)]
+struct Loading {
+    running: Option<JoinHandle<Result<Configuration, Vec<Problem>>>>,
+    again: Option<(Context, Vec<String>)>,
+}
+
+impl Loading {
+    fn start(&mut self, context: &Context, names: &[String]) {
+        let (context, names) = (context.clone(), names.to_vec());
+        if self.running.is_some() {
+            self.again = Some((context, names));
+        } else {
+            let load = move || load_again(&context, &names);
+            self.running = Some(tokio::task::spawn_blocking(load));
+        }
+    }
+
+    /// What was loaded; never returns while nothing is loading.
+    async fn done(&mut self) -> Result<Configuration, Vec<Problem>> {
+        let Some(running) = &mut self.running else {
+            return std::future::pending().await;
+        };
+        let loaded = running.await;
+        self.running = None;
+        if let Some((context, names)) = self.again.take() {
+            self.start(&context, &names);
+        }
+        match loaded {
+            Ok(loaded) => loaded,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+}
+
+/// Makes what runs equal to what was loaded; on any problem what runs keeps running.
+fn adopt(
+    loaded: Result<Configuration, Vec<Problem>>,
     supervisor: &mut Supervisor,
     registry: &ConnectorRegistry,
 ) -> Option<Configuration> {
-    match load_again(context, &args.name).and_then(|configuration| {
+    match loaded.and_then(|configuration| {
         let diff = supervisor.apply(configuration.wishes()?)?;
         Ok((configuration, diff))
     }) {
