@@ -1,9 +1,12 @@
 //! The command line: types only.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::server::HttpAddress;
 use crate::store::StoreAddress;
@@ -47,6 +50,93 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads a command line. Options of `run` may stand before it; before a command that does not
+    /// know them they are refused rather than ignored.
+    pub fn read<I, T>(arguments: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        let before = |id: &&&str| is_given(&matches, id);
+        let refuse = |option: &str, of: &str| {
+            let option = option.replace('_', "-");
+            command.clone().error(
+                ErrorKind::ArgumentConflict,
+                format!("--{option} has no meaning for `{of}`"),
+            )
+        };
+        match (&mut cli.command, matches.subcommand()) {
+            (Some(Command::Run(run)), Some((_, after))) => {
+                for option in RUN_OPTIONS.iter().filter(before) {
+                    if !is_given(after, option) {
+                        run.take(option, &cli.run);
+                    }
+                }
+                cli.run = run.clone();
+            }
+            (Some(known), Some((name, after))) => {
+                for option in RUN_OPTIONS.iter().filter(before) {
+                    match known {
+                        Command::Validate(names) | Command::Status(StatusArgs { names, .. })
+                            if *option == "name" =>
+                        {
+                            if !is_given(after, option) {
+                                names.name.clone_from(&cli.run.name);
+                            }
+                        }
+                        Command::Demo(demo) if *option == "http_addr" => {
+                            demo.http_addr = demo.http_addr.or(cli.run.http_addr);
+                        }
+                        _ => return Err(refuse(option, name)),
+                    }
+                }
+            }
+            _ => {}
+        }
+        let knows_names = matches!(
+            cli.command,
+            Some(Command::Run(_) | Command::Validate(_) | Command::Status(_))
+        );
+        let after = matches.subcommand().filter(|_| knows_names);
+        let given =
+            is_given(&matches, "name") || after.is_some_and(|(_, after)| is_given(after, "name"));
+        for names in cli.names() {
+            // Empty in the environment means unset; an empty option is a script's slip that
+            // would start everything.
+            let count = names.len();
+            names.retain(|name| !name.is_empty());
+            if given && names.len() < count {
+                return Err(command.error(ErrorKind::InvalidValue, "--name is empty"));
+            }
+        }
+        Ok(cli)
+    }
+
+    /// Every list of names.
+    fn names(&mut self) -> impl Iterator<Item = &mut Vec<String>> {
+        let of_command = match &mut self.command {
+            Some(Command::Run(run)) => Some(&mut run.name),
+            Some(Command::Validate(names) | Command::Status(StatusArgs { names, .. })) => {
+                Some(&mut names.name)
+            }
+            _ => None,
+        };
+        std::iter::once(&mut self.run.name).chain(of_command)
+    }
+}
+
+/// Options of [`RunArgs`] by their ids.
+const RUN_OPTIONS: [&str; 5] = ["name", "http_addr", "watch", "shutdown_timeout", "no_wait"];
+
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).is_ok()
+        && matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 /// Options every command has.
@@ -116,6 +206,7 @@ pub struct RunArgs {
         long,
         env = "CONNECTOR_NAME",
         value_delimiter = ',',
+        value_parser = trimmed,
         value_name = "NAME"
     )]
     pub name: Vec<String>,
@@ -137,6 +228,49 @@ pub struct RunArgs {
     pub no_wait: bool,
 }
 
+impl RunArgs {
+    /// Takes one option over from `other`.
+    fn take(&mut self, option: &str, other: &Self) {
+        match option {
+            "name" => self.name.clone_from(&other.name),
+            "http_addr" => self.http_addr = other.http_addr,
+            "watch" => self.watch = other.watch,
+            "shutdown_timeout" => self.shutdown_timeout = other.shutdown_timeout,
+            _ => self.no_wait = other.no_wait,
+        }
+    }
+}
+
+/// Connectors to look at.
+#[derive(Debug, Clone, Args)]
+pub struct NameArgs {
+    /// Only this connector; repeatable [env: a comma-separated list]
+    #[arg(
+        long,
+        env = "CONNECTOR_NAME",
+        value_delimiter = ',',
+        value_parser = trimmed,
+        value_name = "NAME"
+    )]
+    pub name: Vec<String>,
+}
+
+/// Options of `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Which connectors
+    #[command(flatten)]
+    pub names: NameArgs,
+    /// Format
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a value parser")]
+fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.trim().to_owned())
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -145,7 +279,7 @@ pub enum Command {
     /// Offline: a sandbox provider with recorded payloads, the embedded store, live output
     Demo(DemoArgs),
     /// Show every problem of the configuration at once, with its place and the fix
-    Validate,
+    Validate(NameArgs),
     /// Prove address, credentials and permissions; publishes nothing
     Check {
         /// Connector name
@@ -161,7 +295,7 @@ pub enum Command {
     /// Follow published signals, one CloudEvent a line
     Tail(TailArgs),
     /// Connectors: lease holder, last poll, health; exits 0 healthy, 1 degraded, 2 unhealthy
-    Status(OutputArgs),
+    Status(StatusArgs),
     /// Look at and change what a connector remembers
     #[command(subcommand)]
     State(StateCommand),
@@ -341,7 +475,7 @@ pub enum DlqCommand {
         /// Its id
         id: String,
     },
-    /// Try again: the record is read again by the next poll
+    /// Try the stored records again, under the lease; what is published leaves the dead letters
     Replay {
         /// Connector name
         name: String,
@@ -401,13 +535,33 @@ fn invalid_duration(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_run_count_before_and_after_it() {
+        let read = |line: &str| Cli::read(line.split(' '));
+        let names = |line| read(line).map(|cli| cli.run.name).ok();
+        let list = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        assert_eq!(names("cw --name a"), list(&["a"]));
+        assert_eq!(names("cw --name a run"), list(&["a"]));
+        assert_eq!(names("cw run --name a,b"), list(&["a", "b"]));
+        assert_eq!(names("cw --name a run --name b"), list(&["b"]));
+        assert!(read("cw --watch run").unwrap().run.watch);
+        let status = read("cw --name a status").unwrap();
+        assert!(matches!(status.command, Some(Command::Status(args)) if args.names.name == ["a"]));
+        for refused in [
+            "cw --watch poll a",
+            "cw --name a poll b",
+            "cw --watch validate",
+            "cw --name= run",
+        ] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

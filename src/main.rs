@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use connector_worker::cli::Cli;
 use connector_worker::commands::{self, exit};
 use connector_worker::config::Environment;
@@ -16,7 +15,7 @@ fn main() -> ExitCode {
     // Before any I/O: an early SIGHUP must reload, not kill, and TLS needs its provider.
     let signals = os_signal::install();
     client::install_crypto_provider();
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     // Names or values that are no UTF-8 cannot be configuration.
     let environment: Environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

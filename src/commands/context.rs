@@ -96,12 +96,13 @@ impl Context {
         Ok(Configuration::load(&options)?)
     }
 
-    /// The configuration without anything that its secrets are needed for.
-    pub(super) fn load_structure(&self) -> Result<Configuration> {
+    /// The configuration of `names`, or of all connectors, without anything that its secrets are
+    /// needed for.
+    pub(super) fn load_structure(&self, names: &[String]) -> Result<Configuration> {
         let catalog = self.catalog().map_err(Problems)?;
         let options = LoadOptions {
             structure_only: true,
-            ..self.load_options(&[], &catalog)
+            ..self.load_options(names, &catalog)
         };
         Ok(Configuration::load(&options)?)
     }
@@ -268,6 +269,15 @@ impl Configuration {
         })
     }
 
+    /// Names of the streams of connector `name`; `None` when it or its type is not there.
+    pub(super) fn streams_of(&self, name: &str) -> Option<Vec<Arc<str>>> {
+        let mut connectors = self.loaded.connectors.iter();
+        let config = connectors.find(|config| &*config.name == name)?;
+        let manifest = manifest_of(config, &self.catalog).ok()?;
+        let names = manifest.streams.iter().map(|(name, _)| name.clone());
+        Some(names.collect())
+    }
+
     /// The connectors that shall run.
     pub(super) fn wishes(&self) -> Result<Vec<Wish>, Vec<Problem>> {
         let enabled = self
@@ -289,7 +299,7 @@ impl Configuration {
 
 fn manifest_of(config: &ConnectorConfig, catalog: &Catalog) -> Result<Arc<Manifest>, Vec<Problem>> {
     match &config.manifest {
-        Some(path) => Catalog::load_file(path),
+        Some(path) => catalog.file(path),
         None => catalog.get(&config.kind).cloned().ok_or_else(|| {
             vec![Problem {
                 file: "connectors.json".into(),

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::context::Context;
-use super::output;
+use super::{output, replay};
 use crate::cli::DlqCommand;
 use crate::store::{DeadLetterEntry, Store};
 
@@ -49,14 +49,12 @@ pub(super) async fn dlq(context: &Context, command: DlqCommand) -> Result<()> {
             output::json(&document)
         }
         DlqCommand::Replay { name, id } => {
-            // A polled record is still with its provider: the next poll reads it again, so what
-            // has to go is only the memory of its failure.
-            let purged = store.purge_dead_letters(&name, chosen(&id)).await?;
-            refuse_unknown(&name, &id, purged)?;
-            output::line(&format!(
-                "{purged} dead letters of {name} removed; their records are tried again when the provider lists them next"
-            ))
-            .map(drop)
+            let mut letters = read(&*store, &name, usize::MAX).await?;
+            if !id.is_empty() {
+                letters.retain(|entry| id.contains(&entry.id));
+                refuse_unknown(&name, &id, letters.len() as u64)?;
+            }
+            replay::replay(context, store, &name, letters).await
         }
         DlqCommand::Purge { name, id, confirm } => {
             let which = if id.is_empty() {
@@ -67,7 +65,8 @@ pub(super) async fn dlq(context: &Context, command: DlqCommand) -> Result<()> {
             output::confirm(
                 &format!("{which} dead letters of {name} will be deleted"),
                 confirm,
-            )?;
+            )
+            .await?;
             let purged = store.purge_dead_letters(&name, chosen(&id)).await?;
             refuse_unknown(&name, &id, purged)?;
             output::line(&format!("deleted {purged} dead letters of {name}")).map(drop)

@@ -47,7 +47,8 @@ pub(super) async fn leases(context: &Context, command: LeasesCommand) -> Result<
             output::confirm(
                 &format!("the holder of {name}'s lease will be fenced"),
                 confirm,
-            )?;
+            )
+            .await?;
             if !store.break_lease(&name).await? {
                 bail!("nobody holds a lease of {name}");
             }

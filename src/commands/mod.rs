@@ -15,6 +15,7 @@ mod poll;
 mod preview;
 mod progress;
 pub mod render;
+mod replay;
 mod run;
 mod state;
 mod status;
@@ -44,18 +45,26 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
     let context = Context::new(cli.global, environment)?;
     let done = |()| ExitCode::SUCCESS;
     match cli.command {
-        None => run::run(&context, &cli.run, signals).await,
-        Some(Command::Run(args)) => run::run(&context, &args, signals).await,
+        None | Some(Command::Run(_)) => run::run(&context, &cli.run, signals).await,
         Some(Command::Demo(args)) => demo::demo(&context, &args, signals).await.map(done),
-        Some(Command::Validate) => validate::validate(&context, &cli.run.name).map(done),
-        Some(Command::Check { name }) => check::check(&context, &name).await.map(done),
+        Some(Command::Validate(names)) => validate::validate(&context, &names.name).map(done),
+        Some(Command::Check { name }) => until_signal(signals, check::check(&context, &name)).await,
         Some(Command::Preview(args)) => preview::preview(&context, &args, signals).await.map(done),
         Some(Command::Poll { name }) => poll::poll(&context, &name, signals).await,
         Some(Command::Tail(args)) => tail::tail(&context, &args, signals).await.map(done),
-        Some(Command::Status(args)) => status::status(&context, args.output).await,
-        Some(Command::State(command)) => state::state(&context, command).await.map(done),
-        Some(Command::Leases(command)) => leases::leases(&context, command).await.map(done),
-        Some(Command::Dlq(command)) => dlq::dlq(&context, command).await.map(done),
+        Some(Command::Status(args)) => {
+            tokio::select! {
+                code = status::status(&context, &args) => code,
+                code = interrupted(signals) => code,
+            }
+        }
+        Some(Command::State(command)) => {
+            until_signal(signals, state::state(&context, command)).await
+        }
+        Some(Command::Leases(command)) => {
+            until_signal(signals, leases::leases(&context, command)).await
+        }
+        Some(Command::Dlq(command)) => until_signal(signals, dlq::dlq(&context, command)).await,
         Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
         Some(Command::Schema { signal }) => {
             let catalog = context.catalog().map_err(exit::Problems)?;
@@ -77,4 +86,21 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Runs a command that has nothing to finish when it is told to stop: a lease that it may hold
+/// ends by itself.
+async fn until_signal(
+    signals: OsSignals,
+    command: impl Future<Output = Result<()>>,
+) -> Result<ExitCode> {
+    tokio::select! {
+        done = command => done.map(|()| ExitCode::SUCCESS),
+        code = interrupted(signals) => code,
+    }
+}
+
+async fn interrupted(mut signals: OsSignals) -> Result<ExitCode> {
+    signals.shutdown().await;
+    anyhow::bail!("interrupted")
 }

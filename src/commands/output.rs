@@ -65,7 +65,7 @@ fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Asks on a terminal whether to go on; elsewhere `--yes` must say so.
-pub(super) fn confirm(what: &str, args: ConfirmArgs) -> Result<()> {
+pub(super) async fn confirm(what: &str, args: ConfirmArgs) -> Result<()> {
     if args.yes {
         return Ok(());
     }
@@ -73,10 +73,12 @@ pub(super) fn confirm(what: &str, args: ConfirmArgs) -> Result<()> {
         bail!("{what}: add --yes to confirm where there is no terminal");
     }
     eprint!("{what}. Go on? [y/N] ");
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .context("cannot read the answer")?;
+    // On a thread of its own, so that Ctrl-C counts while the question stands.
+    let reading = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = reading.await?.context("cannot read the answer")?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         Ok(())
     } else {

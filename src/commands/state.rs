@@ -13,6 +13,7 @@ use super::context::Context;
 use super::exit::LeaseHeld;
 use super::output;
 use crate::cli::StateCommand;
+use crate::document::did_you_mean;
 use crate::pipeline::session::split_field;
 use crate::signal::{Origin, Version, Via};
 use crate::store::{
@@ -62,6 +63,7 @@ enum ItemVersion {
 /// Shows or changes state.
 pub(super) async fn state(context: &Context, command: StateCommand) -> Result<()> {
     let store = context.open_store().await?;
+    refuse_unknown(context, &*store, &command).await?;
     match command {
         StateCommand::Show { name } | StateCommand::Export { name } => {
             output::json(&read(&*store, &name).await?)
@@ -77,7 +79,8 @@ pub(super) async fn state(context: &Context, command: StateCommand) -> Result<()
             output::confirm(
                 &format!("{name} will forget {what} and publish all of it again"),
                 confirm,
-            )?;
+            )
+            .await?;
             let (lease, _) = acquire(&*store, &name).await?;
             let result = store.reset_state(&lease, stream.as_deref()).await;
             store.release(&lease).await?;
@@ -94,7 +97,8 @@ pub(super) async fn state(context: &Context, command: StateCommand) -> Result<()
             output::confirm(
                 &format!("the cursor of {name}'s stream {stream} will be replaced"),
                 confirm,
-            )?;
+            )
+            .await?;
             let field = (format!("cursor:{stream}"), Some(cursor.to_string()));
             change(&*store, &name, vec![field], Vec::new()).await?;
             output::line(&format!("set the cursor of {name}'s stream {stream}")).map(drop)
@@ -105,11 +109,47 @@ pub(super) async fn state(context: &Context, command: StateCommand) -> Result<()
             confirm,
         } => {
             let document = parse(&file)?;
-            output::confirm(&format!("the state of {name} will be replaced"), confirm)?;
+            output::confirm(&format!("the state of {name} will be replaced"), confirm).await?;
             import(&*store, &name, document).await?;
             output::line(&format!("imported the state of {name}")).map(drop)
         }
     }
+}
+
+/// A name or stream that neither the store nor the configuration knows is a slip of the pen.
+async fn refuse_unknown(
+    context: &Context,
+    store: &dyn Store,
+    command: &StateCommand,
+) -> Result<()> {
+    let (name, stream) = match command {
+        StateCommand::Show { name }
+        | StateCommand::Export { name }
+        | StateCommand::Import { name, .. } => (name, None),
+        StateCommand::Reset { name, stream, .. } => (name, stream.as_ref()),
+        StateCommand::Set { name, stream, .. } => (name, Some(stream)),
+    };
+    // Without a configuration, as on an operator's own machine, the store alone decides.
+    let configuration = context.load_structure(std::slice::from_ref(name));
+    let kept = store.load_state(name).await?;
+    let is_kept = kept.epoch > 0;
+    let known = match configuration {
+        Ok(configuration) => configuration.streams_of(name),
+        Err(error) if !is_kept => return Err(error),
+        Err(_) => None,
+    };
+    if let (Some(stream), Some(known)) = (stream, known)
+        && !known.iter().any(|known| **known == **stream)
+    {
+        match did_you_mean(stream, known.iter().map(|known| &**known)) {
+            Some(near) => bail!("{name} has no stream {stream} (did you mean {near}?)"),
+            None => bail!(
+                "{name} has no stream {stream}; there are {}",
+                known.join(", ")
+            ),
+        }
+    }
+    Ok(())
 }
 
 async fn read(store: &dyn Store, name: &str) -> Result<Document> {

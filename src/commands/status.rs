@@ -9,13 +9,13 @@ use serde_json::json;
 
 use super::context::Context;
 use super::output;
-use crate::cli::OutputFormat;
+use crate::cli::StatusArgs;
 use crate::registry::{ConnectorStatus, Health, Phase, health};
 use crate::store::{LeaseInfo, Store};
 
 /// Prints every enabled connector; 0 healthy, 1 degraded, 2 unhealthy.
-pub(super) async fn status(context: &Context, format: Option<OutputFormat>) -> Result<ExitCode> {
-    let configuration = context.load_structure()?;
+pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode> {
+    let configuration = context.load_structure(&args.names.name)?;
     let store = context.open_store().await?;
     let leases = store.leases().await?;
     let mut worst = Health::Healthy;
@@ -56,7 +56,7 @@ pub(super) async fn status(context: &Context, format: Option<OutputFormat>) -> R
         }));
     }
     output::listing(
-        format,
+        args.output.output,
         &[
             "connector",
             "health",

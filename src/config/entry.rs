@@ -139,7 +139,7 @@ fn find_manifest(node: &Node, leaves: &Leaves, context: &Context<'_>) -> Found {
             if let Err(error) = std::fs::metadata(&path) {
                 return Found::Unreadable(super::io_reason(&error));
             }
-            match Catalog::load_file(&path) {
+            match context.catalog.file(&path) {
                 Ok(manifest) => Found::Manifest(manifest),
                 Err(problems) => Found::Broken(problems),
             }

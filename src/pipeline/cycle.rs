@@ -29,6 +29,10 @@ const FLUSH_AFTER: Duration = Duration::from_millis(50);
 /// Vanished records looked up in the store at a time.
 const DELETIONS_AT_ONCE: usize = 10_000;
 
+/// Begins the reason of a dead letter that holds a record as received, not as selected and
+/// transformed.
+pub const NOT_SELECTED: &str = "cannot be selected: ";
+
 /// Poison records remembered, so that a poll does not bury the same one again.
 const MAX_BURIED: usize = 10_000;
 
@@ -210,7 +214,8 @@ impl<'c> Cycle<'c> {
             if self.batch.is_full(self.most) {
                 self.launch().await?;
             }
-            self.reject(page.stream, &name, rejected.reason, &rejected.data);
+            let reason = format!("{NOT_SELECTED}{}", rejected.reason);
+            self.reject(page.stream, &name, reason, &rejected.data);
         }
         self.pipeline.metrics.skipped(&name, skipped);
         self.report.summary.skipped_unchanged += skipped;
@@ -280,6 +285,8 @@ impl<'c> Cycle<'c> {
                 self.delete_vanished(stream, &name).await?;
             }
             Outcome::Complete | Outcome::Unchanged => {}
+            // Cut short on purpose.
+            Outcome::Drifted if self.pipeline.limit.is_some() => {}
             Outcome::Drifted => self.warn(format!(
                 "stream {name}: the records read may not be all there are (they moved between pages, or an answer listed none); nothing is called deleted"
             )),

@@ -26,7 +26,7 @@ use crate::source::Source;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::ConnectorMetrics;
 
-pub use cycle::deadline_in;
+pub use cycle::{NOT_SELECTED, deadline_in};
 pub use session::Session;
 
 /// Everything one connector's cycles need.

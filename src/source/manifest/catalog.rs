@@ -1,8 +1,8 @@
 //! Which connector types exist: the built-in manifests, a directory of the user's, single files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fields::{list, problem, text, type_of, with_file};
 use super::metadata::{self, Metadata};
@@ -56,7 +56,11 @@ pub struct Manifest {
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     manifests: BTreeMap<Arc<str>, Arc<Manifest>>,
+    /// Files that configuration named, each read once in a catalog's life.
+    files: Arc<Mutex<HashMap<PathBuf, LoadedFile>>>,
 }
+
+type LoadedFile = Result<Arc<Manifest>, Vec<Problem>>;
 
 impl Catalog {
     /// The built-in types and those in `directory` (`CONNECTOR_MANIFESTS_DIR`), which may not
@@ -98,7 +102,16 @@ impl Catalog {
                 .into_iter()
                 .map(|manifest| (Arc::clone(&manifest.kind), Arc::new(manifest)))
                 .collect(),
+            files: Arc::default(),
         }
+    }
+
+    /// The manifest in a file (`"type": "MANIFEST", "manifest": "path.yaml"`); connectors that
+    /// name the same file share it.
+    pub fn file(&self, path: &Path) -> Result<Arc<Manifest>, Vec<Problem>> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = files.entry(path.to_owned());
+        loaded.or_insert_with(|| Self::load_file(path)).clone()
     }
 
     /// The type `kind`, as configuration names it.
@@ -111,7 +124,7 @@ impl Catalog {
         self.manifests.values()
     }
 
-    /// Reads one manifest file (`"type": "MANIFEST", "manifest": "path.yaml"`).
+    /// Reads one manifest file.
     pub fn load_file(path: &Path) -> Result<Arc<Manifest>, Vec<Problem>> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
