@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and exports nothing"
 )]
 
+mod cli;
 mod crash;
 mod demo;
 mod documented_configurations;
@@ -14,8 +15,10 @@ mod http_client;
 mod http_environment;
 mod ops_http;
 mod pipeline;
+mod process;
 mod providers;
 mod redis_store;
+mod reload;
 mod secrets;
 mod sqlite_crash;
 mod sqlite_store;

@@ -1,6 +1,7 @@
 //! What the tests share: a Redis per run, a worker process, a provider that can be told what to answer.
 
 pub mod items;
+pub mod ops;
 pub mod proxy;
 pub mod redis;
 

@@ -52,6 +52,21 @@ impl Worker {
         command
     }
 
+    /// Runs it to its end with these further arguments.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self
+            .command()
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the worker starts");
+        Ran {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("data is UTF-8"),
+            log: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Starts it; its log goes to `NAME.log` in its directory, one start after the other.
     pub fn start(&self, name: &str) -> Process {
         let log = self.directory.join(format!("{name}.log"));
@@ -73,6 +88,24 @@ impl Worker {
     }
 }
 
+/// What a command that ended left.
+#[derive(Debug)]
+pub struct Ran {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Data.
+    pub out: String,
+    /// Talk.
+    pub log: String,
+}
+
+impl Ran {
+    /// The data as one JSON document.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
 /// A running worker; killed on drop.
 pub struct Process {
     child: Child,
@@ -88,6 +121,23 @@ impl Process {
             .status()
             .expect("sh runs");
         assert!(status.success(), "cannot send SIG{name}");
+    }
+
+    /// Waits until signals no longer have the system's defaults: the earliest that a signal means
+    /// what the manual says.
+    pub fn wait_for_handlers(&self) {
+        let status = format!("/proc/{}/status", self.child.id());
+        for _ in 0..10_000 {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            // HUP is signal 1, TERM 15.
+            if mask.is_some_and(|mask| mask & 1 != 0 && mask & (1 << 14) != 0) {
+                return;
+            }
+            sleep(Duration::from_millis(1));
+        }
+        panic!("the worker takes no signals:\n{}", self.log());
     }
 
     /// SIGKILL, and waits for the end.
