@@ -82,14 +82,18 @@ impl Reader {
             return self.too_deep(position(*error.marker()));
         } else if what.contains("tab") {
             "indent with spaces, not tabs"
-        } else if what.contains("quoted scalar") && what.contains("end of stream") {
+        } else if what.contains("escape") {
+            "write \\\\ for a backslash, or use single quotation marks"
+        } else if what.contains("quoted scalar") {
             "close the quotation mark"
         } else if what.contains("unknown anchor") {
             "define the anchor with & before it is used with *"
         } else if what.contains("flow mapping") || what.contains("flow sequence") {
             "close the bracket, separate the elements with commas, and put a template in quotation \
              marks"
-        } else if what.contains("mapping values") || what.contains("simple key") {
+        } else if what.contains("expect ':'") || what.contains("simple key expected") {
+            "end a key with a colon and a space, and put text in quotation marks"
+        } else if what.contains("mapping values") {
             "put text that holds \": \" in quotation marks, and check the indentation"
         } else if what.contains("unexpected character") {
             "put text that starts with a special character in quotation marks"

@@ -18,6 +18,9 @@ pub struct DpathExtractor {
     parameters: Map,
 }
 
+/// Records of one answer: a page is held in memory as a whole.
+const MAX_RECORDS: usize = 1_000_000;
+
 /// Why an answer gives no records. The absence of the path is none of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExtractError {
@@ -27,6 +30,9 @@ pub enum ExtractError {
     /// A template of the path has no value.
     #[error("cannot tell where the records are: {0}")]
     Path(#[from] EvalError),
+    /// One answer holds more records than a page may.
+    #[error("the answer holds more than {MAX_RECORDS} records")]
+    TooMany,
     /// A pattern without `*` matches several places.
     #[error("the path {0} matches several values")]
     Ambiguous(String),
@@ -87,6 +93,14 @@ impl RecordPath {
     /// A list at the root counts as a row of answers, each with the path. No tree is built unless
     /// the path holds patterns.
     pub fn slices(&self, body: &Bytes) -> Result<Vec<Bytes>, ExtractError> {
+        let records = self.all_slices(body)?;
+        if records.len() > MAX_RECORDS {
+            return Err(ExtractError::TooMany);
+        }
+        Ok(records)
+    }
+
+    fn all_slices(&self, body: &Bytes) -> Result<Vec<Bytes>, ExtractError> {
         let Some(keys) = self.path.plain() else {
             return self.slices_of_tree(&json::parse(body)?);
         };

@@ -1,10 +1,8 @@
 //! `CsvDecoder`: rows to objects, as Python's `csv.DictReader` reads them.
 
-use bytes::Bytes;
-
-use super::DecodeError;
+use super::{DecodeError, Documents};
 use crate::document::{Node, Problem};
-use crate::json::{Map, Value};
+use crate::json::Value;
 use crate::source::manifest::fields::{self, problem};
 
 /// How rows are written.
@@ -50,7 +48,7 @@ impl Csv {
 
     /// The rows after the header, each an object of texts; columns that a row lacks are null, and
     /// fields beyond the header are dropped. Empty rows are skipped.
-    pub(super) fn decode(&self, body: &[u8]) -> Result<Vec<Bytes>, DecodeError> {
+    pub(super) fn decode(&self, body: &[u8], documents: &mut Documents) -> Result<(), DecodeError> {
         let text: String = if self.latin1 {
             body.iter().map(|byte| char::from(*byte)).collect()
         } else {
@@ -63,18 +61,17 @@ impl Csv {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut rows = rows(&text, self.delimiter).filter(|row| !row.is_empty());
         let Some(header) = rows.next() else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        Ok(rows
-            .map(|row| {
-                let mut fields = row.into_iter();
-                let record: Map = header
+        for row in rows {
+            let mut fields = row.into_iter();
+            documents.add_object(
+                header
                     .iter()
-                    .map(|column| (column.clone(), self.value(fields.next())))
-                    .collect();
-                Value::from(record).to_json().into()
-            })
-            .collect())
+                    .map(|column| (column.clone(), self.value(fields.next()))),
+            )?;
+        }
+        Ok(())
     }
 
     fn value(&self, field: Option<String>) -> Value {

@@ -34,12 +34,15 @@ pub enum DecodeError {
     /// The compressed data is broken.
     #[error("the answer cannot be decompressed")]
     Gzip(#[source] std::io::Error),
-    /// It decompresses to more than the limit.
-    #[error("the answer is larger than {limit_bytes} bytes when decompressed")]
+    /// It decompresses or decodes to more than the limit.
+    #[error("the answer is larger than {limit_bytes} bytes when decoded")]
     TooLarge {
         /// The limit.
         limit_bytes: usize,
     },
+    /// It holds more lines or rows than one page may.
+    #[error("the answer holds more than {MAX_DOCUMENTS} lines")]
+    TooMany,
     /// A byte is none of the declared encoding.
     #[error("the answer is not {encoding} text")]
     Encoding {
@@ -47,6 +50,9 @@ pub enum DecodeError {
         encoding: &'static str,
     },
 }
+
+/// Lines or rows of one answer.
+const MAX_DOCUMENTS: usize = 1_000_000;
 
 /// Compressed data starts so.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -77,25 +83,27 @@ impl Decoder {
 
     /// The JSON documents of a body. JSON itself is passed on unread: the selector checks it.
     ///
-    /// What `limit_bytes` bounds is the decompressed size.
+    /// `limit_bytes` bounds what the body decompresses and decodes to.
     pub fn decode(&self, body: Bytes, limit_bytes: usize) -> Result<Vec<Bytes>, DecodeError> {
+        let mut documents = Documents::new(limit_bytes);
         match self {
-            Self::Json => Ok(vec![body]),
-            Self::Jsonl => Ok(lines(&body)
-                .filter(|line| !line.trim_ascii().is_empty())
-                .map(|line| body.slice_ref(line))
-                .collect()),
-            Self::Iterable => lines(&body)
-                .map(|line| {
+            Self::Json => documents.add(body)?,
+            Self::Jsonl => {
+                for line in lines(&body).filter(|line| !line.trim_ascii().is_empty()) {
+                    documents.add(body.slice_ref(line))?;
+                }
+            }
+            Self::Iterable => {
+                for line in lines(&body) {
                     let line = std::str::from_utf8(line)
                         .map_err(|_| DecodeError::Encoding { encoding: "UTF-8" })?;
-                    let record = Map::from_iter([("record".to_owned(), Value::from(line))]);
-                    Ok(Value::from(record).to_json().into())
-                })
-                .collect(),
-            Self::Csv(csv) => csv.decode(&body),
-            Self::Gzip(inner) => inner.decode(decompress(body, limit_bytes)?, limit_bytes),
+                    documents.add_object([("record".to_owned(), Value::from(line))])?;
+                }
+            }
+            Self::Csv(csv) => csv.decode(&body, &mut documents)?,
+            Self::Gzip(inner) => return inner.decode(decompress(body, limit_bytes)?, limit_bytes),
         }
+        Ok(documents.all)
     }
 
     /// What templates see as `response`: the first document, or its first element if it is a
@@ -109,6 +117,44 @@ impl Decoder {
             Value::Array(items) => items.into_iter().next().unwrap_or_else(nothing),
             document => document,
         })
+    }
+}
+
+/// Documents while they are decoded, within bounds: a few bytes can stand for a wide row.
+struct Documents {
+    all: Vec<Bytes>,
+    left_bytes: usize,
+    limit_bytes: usize,
+}
+
+impl Documents {
+    fn new(limit_bytes: usize) -> Self {
+        Self {
+            all: Vec::new(),
+            left_bytes: limit_bytes,
+            limit_bytes,
+        }
+    }
+
+    fn add(&mut self, document: Bytes) -> Result<(), DecodeError> {
+        let limit_bytes = self.limit_bytes;
+        self.left_bytes = self
+            .left_bytes
+            .checked_sub(document.len())
+            .ok_or(DecodeError::TooLarge { limit_bytes })?;
+        if self.all.len() >= MAX_DOCUMENTS {
+            return Err(DecodeError::TooMany);
+        }
+        self.all.push(document);
+        Ok(())
+    }
+
+    fn add_object(
+        &mut self,
+        members: impl IntoIterator<Item = (String, Value)>,
+    ) -> Result<(), DecodeError> {
+        let object: Map = members.into_iter().collect();
+        self.add(Value::from(object).to_json().into())
     }
 }
 

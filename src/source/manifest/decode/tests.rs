@@ -92,6 +92,21 @@ fn decompression_is_bounded() {
 }
 
 #[test]
+fn few_bytes_do_not_become_many() {
+    let header: Vec<String> = (0..1000).map(|column| format!("column {column}")).collect();
+    let wide = format!("{}\n{}", header.join(","), "1\n".repeat(1000));
+    assert!(matches!(
+        decoder("{type: CsvDecoder}").decode(wide.into(), 1 << 20),
+        Err(DecodeError::TooLarge { .. })
+    ));
+    let many = "1\n".repeat(super::MAX_DOCUMENTS + 1);
+    assert!(matches!(
+        decoder("{type: JsonlDecoder}").decode(many.into(), usize::MAX),
+        Err(DecodeError::TooMany)
+    ));
+}
+
+#[test]
 fn unknown_decoders_are_named() {
     let node = parse_yaml("m.yaml", "{type: XmlDecoder}").unwrap();
     let problem = Decoder::build(&node).unwrap_err().to_string();
