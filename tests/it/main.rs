@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod concurrent_pages;
 mod crash;
 mod demo;
 mod documented_configurations;

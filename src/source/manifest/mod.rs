@@ -94,6 +94,10 @@ impl ManifestSource {
             .with("config", &config)
             .with("parameters", &no_parameters);
         let builder = Builder {
+            ahead: match mode {
+                Mode::Worker => stream::concurrency(&manifest.document, &context),
+                Mode::Reference => 1,
+            },
             context,
             config: &config,
             verbatim: mode == Mode::Worker,

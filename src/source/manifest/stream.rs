@@ -37,6 +37,8 @@ pub(super) struct Parts {
     pub(super) is_data_feed: bool,
     /// The provider does not filter; what was read before is dropped here.
     pub(super) filters_here: bool,
+    /// Pages that may be on their way at once, where their numbers are known in advance.
+    pub(super) ahead: usize,
     pub(super) freshness: Option<Pointer>,
     /// Where the records stand in an answer, if no configuration is needed to say it.
     pub(super) record_path: Option<Pointer>,
@@ -122,6 +124,25 @@ pub(super) struct Builder<'b> {
     pub(super) config: &'b Value,
     /// Whether texts keep their spelling where the reference would read them as numbers.
     pub(super) verbatim: bool,
+    /// Pages that may be on their way at once.
+    pub(super) ahead: usize,
+}
+
+/// More pages at once would be rude, whatever a manifest says.
+const MOST_AHEAD: usize = 8;
+
+/// `concurrency_level` of a manifest: how many requests may be on their way at once. One where it
+/// says nothing. `context` offers the configuration.
+pub(super) fn concurrency(document: &Node, context: &Context<'_>) -> usize {
+    let of = |key| {
+        let level = optional(document, "concurrency_level")?;
+        match Expr::field(level, key).ok()??.value(context).ok()? {
+            Literal::Int(number) => usize::try_from(number).ok(),
+            _ => None,
+        }
+    };
+    let most = of("max_concurrency").unwrap_or(MOST_AHEAD).min(MOST_AHEAD);
+    of("default_concurrency").unwrap_or(1).clamp(1, most.max(1))
 }
 
 impl Builder<'_> {
@@ -183,6 +204,7 @@ impl Builder<'_> {
             )?,
             is_data_feed,
             filters_here: is_data_feed || flag_of("is_client_side_incremental")?,
+            ahead: self.ahead,
             freshness: signal.and_then(|signal| signal.freshness.clone()),
             record_path: record_path(retriever),
             key: signal

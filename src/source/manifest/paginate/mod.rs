@@ -220,6 +220,29 @@ impl Paginator {
         Ok(next.filter(Literal::is_truthy))
     }
 
+    /// The token of the page after that of `token` if there is one, where no answer is needed to
+    /// know it. `context` offers the configuration.
+    pub(super) fn predict(
+        &self,
+        token: Option<&Literal>,
+        context: &Context<'_>,
+    ) -> Option<Literal> {
+        let Self::Pages(pages) = self else {
+            return None;
+        };
+        if !matches!(pages.token_place, Some(TokenPlace::Option(_))) {
+            return None;
+        }
+        let size = pages.strategy.page_size(context).ok().flatten();
+        let size = size.filter(|size| *size > 0)?;
+        let next = match &pages.strategy {
+            Strategy::Page { start, .. } => number_of(token, *start).ok()?.checked_add(1)?,
+            Strategy::Offset { .. } => number_of(token, 0).ok()?.checked_add(size)?,
+            Strategy::Cursor { .. } => return None,
+        };
+        Some(Literal::Int(next))
+    }
+
     /// The parts of the body that [`next`](Self::next) looks at; `None` means all of it.
     pub(super) fn response_paths(&self) -> Option<Vec<Vec<String>>> {
         let mut paths = Vec::new();

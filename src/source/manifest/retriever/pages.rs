@@ -1,8 +1,11 @@
 //! The pages of one slice, one at a time: request, judge, decode, select, find the next.
 
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{FuturesOrdered, StreamExt as _};
 use http::StatusCode;
 use jiff::Timestamp;
 
@@ -37,6 +40,9 @@ pub(super) struct Pages<'r> {
     /// The cursor of a stream whose provider does not filter, and how far it had come.
     wanted: Option<(&'r OpenCursor, &'r Progress)>,
     token: Option<Literal>,
+    /// Pages on their way, the current one first.
+    asked: FuturesOrdered<BoxFuture<'r, Result<Fetched, FetchError>>>,
+    asked_tokens: VecDeque<Option<Literal>>,
     advance: Advance,
     drift: Drift,
     is_counted: bool,
@@ -63,6 +69,22 @@ pub(super) struct Page {
     pub(super) lacks_list: bool,
 }
 
+/// A request, and what was remembered of the last answer to it.
+struct Asked {
+    request: Request,
+    /// The state field of its validators.
+    key: String,
+    remembered: Option<Remembered>,
+}
+
+/// The answer to a request.
+struct Fetched {
+    asked: Asked,
+    response: Response,
+    /// The manifest tolerates it, though it is a refusal.
+    ignored: bool,
+}
+
 /// What an answer holds.
 struct Answer {
     selected: Selected,
@@ -87,6 +109,8 @@ impl<'r> Pages<'r> {
             options,
             wanted,
             token: parts.paginator.initial_token(),
+            asked: FuturesOrdered::new(),
+            asked_tokens: VecDeque::new(),
             advance: Advance::default(),
             drift: Drift::new(parts.key.clone()),
             is_counted: false,
@@ -137,22 +161,27 @@ impl<'r> Pages<'r> {
         &mut self,
         mut validators: Option<&mut Validators<'_>>,
     ) -> Result<Page, FetchError> {
-        let (mut request, key, remembered) = self.request(validators.as_deref_mut())?;
-        let verdicts = Verdicts {
-            handler: &self.parts.requester.errors,
-            stream: self.run.stream,
-            config: self.run.config,
-            clock: self.run.clock,
-            secrets: self.run.secrets,
-            conditional: remembered.is_some(),
-            ignored: AtomicBool::new(false),
+        self.ask(validators.as_deref())?;
+        self.asked_tokens.pop_front();
+        let fetched = self.asked.next().await;
+        let Some(fetched) = fetched else {
+            return Err(FetchError::Misconfigured(
+                self.named("no page was asked for"),
+            ));
         };
-        // Headers may name secrets of the connection; only the shape of the request is needed.
-        let response = self.run.client.send(&request, &verdicts).await?;
-        request.headers.clear();
+        let Fetched {
+            asked,
+            response,
+            ignored,
+        } = fetched?;
+        let Asked {
+            request,
+            key,
+            remembered,
+        } = asked;
 
         if let (StatusCode::NOT_MODIFIED, Some(remembered)) = (response.status, remembered) {
-            if let Some(validators) = validators {
+            if let Some(validators) = validators.as_deref_mut() {
                 validators.keep(key);
             }
             let next = literal_of(&remembered.next);
@@ -164,7 +193,7 @@ impl<'r> Pages<'r> {
                 },
             );
         }
-        if verdicts.is_ignored() {
+        if ignored {
             // Paging ends here by the manifest's wish, but what was not read is not absent.
             return Err(FetchError::Rejected(self.named(&format!(
                 "{} answered {}, which the manifest tolerates: the listing is not complete",
@@ -216,36 +245,77 @@ impl<'r> Pages<'r> {
         Ok(page)
     }
 
+    /// Asks for the page of the current token, and for some after it where their tokens are known
+    /// without an answer and the first page was full.
+    fn ask(&mut self, validators: Option<&Validators<'_>>) -> Result<(), FetchError> {
+        if self.asked_tokens.front() != Some(&self.token) {
+            // Another page follows than was thought, or none was thought of.
+            self.asked = FuturesOrdered::new();
+            self.asked_tokens.clear();
+            self.ask_one(self.token.clone(), validators)?;
+        }
+        let most = if self.read > 0 { self.parts.ahead } else { 1 };
+        while self.asked_tokens.len() < most {
+            let last = self.asked_tokens.back().and_then(Option::as_ref);
+            let Some(next) = self.parts.paginator.predict(last, &self.run.context()) else {
+                break;
+            };
+            self.ask_one(Some(next), validators)?;
+        }
+        Ok(())
+    }
+
+    fn ask_one(
+        &mut self,
+        token: Option<Literal>,
+        validators: Option<&Validators<'_>>,
+    ) -> Result<(), FetchError> {
+        let asked = self.request(token.as_ref(), validators)?;
+        self.asked
+            .push_back(send(self.run, self.parts, asked).boxed());
+        self.asked_tokens.push_back(token);
+        Ok(())
+    }
+
     fn request(
         &self,
-        validators: Option<&mut Validators<'_>>,
-    ) -> Result<(Request, String, Option<Remembered>), FetchError> {
-        let token = self.token_map();
-        let context = self.context(token.as_ref());
+        token: Option<&Literal>,
+        validators: Option<&Validators<'_>>,
+    ) -> Result<Asked, FetchError> {
+        let shown = shown(token);
+        let context = self.context(shown.as_ref());
         let paginator = &self.parts.paginator;
         let failed = |error: &dyn std::fmt::Display| {
             FetchError::Misconfigured(self.named(&error.to_string()))
         };
         let mut options = paginator
-            .options(self.token.as_ref(), &context)
+            .options(token, &context)
             .map_err(|error| failed(&error))?;
-        if self.token.is_none() || !self.parts.slice_options_on_first_page_only {
+        if token.is_none() || !self.parts.slice_options_on_first_page_only {
             options
                 .merge(self.options.clone())
                 .map_err(|error| failed(&error))?;
         }
-        let address = paginator.address(self.token.as_ref());
+        let address = paginator.address(token);
         let mut request = self
             .parts
             .requester
             .request(address.as_deref(), options, &context)
             .map_err(|error| self.in_stream(error))?;
         let Some(validators) = validators else {
-            return Ok((request, String::new(), None));
+            return Ok(Asked {
+                request,
+                key: String::new(),
+                remembered: None,
+            });
         };
         let key = validators.key(&request);
         let remembered = validators.apply(&key, &mut request)?;
-        Ok((request, key, remembered))
+        Ok(Asked {
+            request,
+            key,
+            remembered,
+        })
     }
 
     /// Decodes an answer, and finds what follows it.
@@ -263,8 +333,8 @@ impl<'r> Pages<'r> {
                 .decode(response.body.clone(), MAX_BODY_BYTES)
                 .map_err(|error| unusable(&error))?
         };
-        let token = self.token_map();
-        let context = self.context(token.as_ref());
+        let shown = shown(self.token.as_ref());
+        let context = self.context(shown.as_ref());
         let mut selected = self
             .parts
             .selector
@@ -363,11 +433,6 @@ impl<'r> Pages<'r> {
             .map_err(|error| format!("cannot tell the next page: {error}"))
     }
 
-    fn token_map(&self) -> Option<Map> {
-        let token = self.token.clone()?;
-        Some(token_map(token.into_json()))
-    }
-
     fn context<'c>(&'c self, token: Option<&'c Map>) -> Context<'c> {
         let mut context = self.run.context();
         context.set("stream_slice", self.slice.view());
@@ -389,6 +454,31 @@ impl<'r> Pages<'r> {
             other => other,
         }
     }
+}
+
+/// Sends one request until it is answered or given up.
+async fn send(run: &Run<'_>, parts: &Parts, asked: Asked) -> Result<Fetched, FetchError> {
+    let verdicts = Verdicts {
+        handler: &parts.requester.errors,
+        stream: run.stream,
+        config: run.config,
+        clock: run.clock,
+        secrets: run.secrets,
+        conditional: asked.remembered.is_some(),
+        ignored: AtomicBool::new(false),
+    };
+    let response = run.client.send(&asked.request, &verdicts).await?;
+    let ignored = verdicts.is_ignored();
+    Ok(Fetched {
+        asked,
+        response,
+        ignored,
+    })
+}
+
+/// A token as templates see it.
+fn shown(token: Option<&Literal>) -> Option<Map> {
+    token.map(|token| token_map(token.clone().into_json()))
 }
 
 /// What an answer without records says went wrong.
