@@ -5,7 +5,8 @@ use std::rc::Rc;
 use super::ast::{Args, Body, Const, Expr, FilterCall, Kind};
 use super::call::Call;
 use super::context::Context;
-use super::value::{Raise, Result, Text, Value, fail};
+use super::names::Function;
+use super::value::{Missing, Result, Text, Value, fail};
 use super::{
     MAX_ITEMS, access, arithmetic, filters, functions, methods, operators, predicates, print,
 };
@@ -79,7 +80,7 @@ impl<'a> Evaluator<'a> {
         self.charge(1)?;
         match &expr.kind {
             Kind::Const(constant) => Ok(constant_value(constant)),
-            Kind::Name(name, function) => self.name(name, *function),
+            Kind::Name(name, function) => Ok(self.name(name, *function)),
             Kind::Attr(owner, name) => self.attribute(owner, name),
             Kind::Item(owner, key) => self.item(owner, key),
             Kind::Call(callee, args) => self.call(callee, args),
@@ -212,16 +213,23 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Bool(true))
     }
 
-    fn name(&self, name: &'a str, function: Option<super::names::Function>) -> Result<Value<'a>> {
+    fn name(&self, name: &'a str, function: Option<Function>) -> Value<'a> {
         if let Some((_, value)) = self.locals.iter().rev().find(|(local, _)| *local == name) {
-            return Ok(value.clone());
+            return value.clone();
         }
         if let Some(binding) = self.context.get(name) {
-            return Ok(Value::from_binding(binding));
+            return Value::from_binding(binding);
         }
-        function
-            .map(Value::Function)
-            .ok_or_else(|| Raise::Unknown(name.to_owned()))
+        match function {
+            Some(function) => Value::Function(function),
+            // Every name that the context must offer was looked up before: this one is set by
+            // the template, in a branch that was not taken.
+            None => Value::Undefined(Missing {
+                owner: None,
+                name: Text::Borrowed(name),
+                forbidden: false,
+            }),
+        }
     }
 
     fn attribute(&mut self, owner: &'a Expr, name: &'a str) -> Result<Value<'a>> {

@@ -284,7 +284,6 @@ impl From<Raise> for EvalError {
     fn from(raise: Raise) -> Self {
         match raise {
             Raise::Undefined(what) => Self::Undefined { what },
-            Raise::Unknown(name) => Self::UnknownVariable { name },
             Raise::Fail(what) => Self::Failed { what },
             // Callers that see this one put the template's text in place of its value.
             Raise::Type => Self::Failed {

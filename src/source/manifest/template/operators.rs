@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::arithmetic::{Number, arithmetic};
 use super::ast::{BinaryOp, Comparison};
 use super::value::{Raise, Result, SeqKind, Value, fail};
-use super::{MAX_ITEMS, MAX_TEXT, dates, percent};
+use super::{MAX_ITEMS, MAX_TEXT, access, dates, percent};
 
 /// Data nested deeper than this is not compared.
 const MAX_DEPTH: u32 = 100;
@@ -145,7 +145,10 @@ pub(super) fn contains(container: &Value<'_>, item: &Value<'_>) -> Result<bool> 
         Value::Undefined(missing) if !missing.forbidden => Ok(false),
         // Only text is in a text, and something undefined is none.
         Value::Str(text) => Ok(text.as_str().contains(item.as_str().ok_or(Raise::Type)?)),
-        _ if container.is_mapping() => Ok(find(container, item)?.is_some()),
+        _ if container.is_mapping() => {
+            access::expect_hashable(item)?;
+            Ok(find(container, item)?.is_some())
+        }
         _ if container.is_sequence() => {
             for candidate in container.items()? {
                 if equal(&candidate, item)? {

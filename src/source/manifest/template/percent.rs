@@ -66,8 +66,10 @@ pub(super) fn format<'a>(format: &str, values: &Value<'a>) -> Result<Value<'a>> 
         }
     }
     out.push_str(rest);
-    // Values left over are an error, unless they are a dict or nothing was named.
-    if !used_names && !values.is_mapping() && positional.next().is_some() {
+    // Values left over are an error, unless they could have been picked by name.
+    let indexable =
+        values.is_mapping() || matches!(values, Value::Array(_) | Value::Seq(SeqKind::List, _));
+    if !used_names && !indexable && positional.next().is_some() {
         return Err(Raise::Type);
     }
     Ok(Value::text(out))

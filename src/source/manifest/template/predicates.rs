@@ -54,7 +54,11 @@ fn property(kind: Test, subject: &Value<'_>) -> Result<bool> {
         Test::String => subject.as_str().is_some(),
         Test::Mapping => subject.is_mapping(),
         Test::Sequence => {
-            subject.is_mapping() || subject.is_sequence() || subject.as_str().is_some()
+            let is_undefined = matches!(subject, Value::Undefined(_));
+            is_undefined
+                || subject.is_mapping()
+                || subject.is_sequence()
+                || subject.as_str().is_some()
         }
         Test::Iterable => subject.items().is_ok(),
         Test::Callable => matches!(subject, Value::Function(_) | Value::Method(_)),

@@ -285,6 +285,22 @@ fn expressions_are_evaluated_as_in_python() {
 }
 
 #[test]
+fn names_set_in_a_branch_are_seen_after_it() {
+    // The reference refuses such templates altogether.
+    let template = "{% if config.x %}{% set y = 1 %}{% endif %}[{{ y }}]";
+    let rendered = |config: &str| value(template, config).unwrap().to_string();
+    assert_eq!(rendered(r#"{"x":true}"#), "[1]");
+    assert_eq!(rendered("{}"), "[]");
+    let unknown = value("{{ 1 if true else nope }}", "{}");
+    assert_eq!(
+        unknown,
+        Err(EvalError::UnknownVariable {
+            name: "nope".to_owned()
+        })
+    );
+}
+
+#[test]
 fn what_cannot_be_compiled_says_where() {
     for (template, offset) in [
         ("{{ config", 9),

@@ -107,8 +107,6 @@ pub(super) enum Raise {
     Type,
     /// Anything else.
     Fail(String),
-    /// A variable that the context does not offer.
-    Unknown(String),
 }
 
 pub(super) type Result<T> = std::result::Result<T, Raise>;
