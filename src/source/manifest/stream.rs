@@ -193,6 +193,7 @@ impl Builder<'_> {
                 required(retriever, "record_selector")?,
                 list(node, "transformations")?,
                 schema.as_ref(),
+                flag_of("is_client_side_incremental")?,
             )?,
             cursor,
             cursor_pointer: signal.and_then(|signal| signal.cursor.clone()),

@@ -338,7 +338,7 @@ impl<'r> Pages<'r> {
         let mut selected = self
             .parts
             .selector
-            .select(&documents, &context, None)
+            .select(&documents, &context)
             .map_err(|error| unusable(&error))?;
         let lacks_list = self.lacks_list(&documents, &selected);
         if lacks_list && let Some(said) = error_in(&documents[0]) {

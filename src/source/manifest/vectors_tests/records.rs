@@ -117,12 +117,13 @@ fn selector(item: &Value) -> Verdict {
         &node(&Value::Object(definition)),
         transformations.items(),
         item.get("schema"),
+        false,
     )
     .unwrap();
     let documents = Decoder::Json
         .decode(item.get("body").unwrap().to_json().into(), usize::MAX)
         .unwrap();
-    let selected = in_context(item, |context| selector.select(&documents, context, None));
+    let selected = in_context(item, |context| selector.select(&documents, context));
     let records = selected.map(|selected| {
         assert!(selected.rejected.is_empty(), "{:?}", selected.rejected);
         let records = selected.records.iter();

@@ -1,5 +1,8 @@
 //! `RecordSelector`: from an answer to records: extract, filter, transform, normalise.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use super::extract::{DpathExtractor, ExtractError};
@@ -35,16 +38,16 @@ pub struct Selected {
     pub rejected: Vec<Rejected>,
 }
 
-/// A test of a record besides the manifest's own condition: the cursor's, where the client
-/// filters.
-pub type Keep<'k> = &'k (dyn Fn(&Value) -> bool + Sync);
-
 impl RecordSelector {
     /// From a retriever's `record_selector`, and the `transformations` and schema of the stream.
+    ///
+    /// `transform_first` is what `transform_before_filtering` is where the selector does not say:
+    /// true where the client filters by the cursor.
     pub fn build(
         node: &Node,
         transformations: &[Node],
         schema: Option<&Value>,
+        transform_first: bool,
     ) -> Result<Self, Problem> {
         let extractor = fields::required(node, "extractor")?;
         let extractor = match fields::required_type(extractor, "extractor")? {
@@ -62,7 +65,11 @@ impl RecordSelector {
             filter: fields::optional(node, "record_filter")
                 .map(RecordFilter::build)
                 .transpose()?,
-            transform_before_filtering: fields::flag(node, "transform_before_filtering")?,
+            transform_before_filtering: fields::flag_or(
+                node,
+                "transform_before_filtering",
+                transform_first,
+            )?,
             transformations: transformations
                 .iter()
                 .map(Transformation::build)
@@ -83,14 +90,13 @@ impl RecordSelector {
         &self,
         documents: &[Bytes],
         context: &Context<'_>,
-        keep: Option<Keep<'_>>,
     ) -> Result<Selected, ExtractError> {
         let path = self.extractor.path(context)?;
         let mut selected = Selected::default();
         for document in documents {
             for slice in path.slices(document)? {
                 selected.extracted += 1;
-                match self.one(slice.clone(), context, keep) {
+                match self.one(slice.clone(), context) {
                     Ok(Some(record)) => selected.records.push(record),
                     Ok(None) => {}
                     Err(reason) => selected.rejected.push(Rejected {
@@ -112,20 +118,15 @@ impl RecordSelector {
     }
 
     /// One record after all steps; `None` if it is filtered out. The error is for people.
-    fn one(
-        &self,
-        slice: Bytes,
-        context: &Context<'_>,
-        keep: Option<Keep<'_>>,
-    ) -> Result<Option<Bytes>, String> {
+    fn one(&self, slice: Bytes, context: &Context<'_>) -> Result<Option<Bytes>, String> {
         if slice.first() != Some(&b'{') {
             return Err("a record must be a JSON object".to_owned());
         }
-        if !self.reads_records() && keep.is_none() {
+        if !self.reads_records() {
             return Ok(Some(slice));
         }
         let tree = json::parse(&slice).map_err(|error| error.to_string())?;
-        let Some(record) = self.filtered(tree, context, keep)? else {
+        let Some(record) = self.filtered(tree, context)? else {
             return Ok(None);
         };
         if !self.rewrites_records() {
@@ -134,19 +135,9 @@ impl RecordSelector {
         Ok(Some(record.to_json().into()))
     }
 
-    fn filtered(
-        &self,
-        mut record: Value,
-        context: &Context<'_>,
-        keep: Option<Keep<'_>>,
-    ) -> Result<Option<Value>, String> {
-        // A cursor on the client compares what the transformations made of the record.
-        let transform_first = self.transform_before_filtering || keep.is_some();
-        if transform_first {
+    fn filtered(&self, mut record: Value, context: &Context<'_>) -> Result<Option<Value>, String> {
+        if self.transform_before_filtering {
             self.transform(&mut record, context)?;
-        }
-        if keep.is_some_and(|keep| !keep(&record)) {
-            return Ok(None);
         }
         if let Some(filter) = &self.filter
             && !filter
@@ -155,7 +146,7 @@ impl RecordSelector {
         {
             return Ok(None);
         }
-        if !transform_first {
+        if !self.transform_before_filtering {
             self.transform(&mut record, context)?;
         }
         if let (Some(schema), Value::Object(map)) = (&self.schema, &mut record) {
