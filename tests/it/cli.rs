@@ -193,7 +193,11 @@ async fn state_survives_a_round_trip() {
         code(&worker, refused, 1);
     }
     let unknown = code(&worker, "state reset b --yes", 78);
-    assert!(unknown.log.contains("a"), "{}", unknown.log);
+    assert!(
+        unknown.log.contains("no connector is named \"b\""),
+        "{}",
+        unknown.log
+    );
     let after = code(&worker, "state show a", 0).json();
     assert_eq!(
         after["itemVersions"], set["itemVersions"],

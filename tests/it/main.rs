@@ -3,7 +3,9 @@
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     unreachable_pub,
-    reason = "a test fails by panicking, and exports nothing"
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, exports nothing, waits for real processes and prints its seed"
 )]
 
 mod cli;

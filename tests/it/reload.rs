@@ -284,7 +284,7 @@ async fn a_named_connector_that_is_disabled_or_removed_idles_until_it_is_back() 
         site.wait_for_names(&[]);
         assert_eq!(site.ops.get("/readyz").unwrap().0, 200);
         assert_eq!(site.ops.get("/livez").unwrap().0, 200);
-        site.configure(&[on.clone()]);
+        site.configure(std::slice::from_ref(&on));
         process.signal("HUP");
         site.wait_for_names(&["x"]);
         site.wait_for_tenures(1);

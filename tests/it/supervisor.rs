@@ -236,7 +236,7 @@ async fn a_new_interval_needs_no_restart() {
     let mut process = Process::new(&store, &[]);
     let every = |wait: u64| {
         wish("a", move |config| {
-            config.poll_interval = Some(Duration::from_secs(wait))
+            config.poll_interval = Some(Duration::from_secs(wait));
         })
     };
     process.supervisor.apply(vec![every(3600)]).unwrap();
@@ -286,7 +286,7 @@ async fn the_last_of_many_reloads_wins() {
         for (bit, name) in ["a", "b", "busy", "c"].into_iter().enumerate() {
             if bits >> bit & 1 == 1 {
                 wanted.push(wish(name, |config| {
-                    config.max_retries = u32::try_from(bits >> 8 & 3).unwrap()
+                    config.max_retries = u32::try_from(bits >> 8 & 3).unwrap();
                 }));
             }
         }

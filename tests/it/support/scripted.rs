@@ -161,7 +161,7 @@ impl Bench {
             metrics: ConnectorMetrics::new("c", "scripted"),
             limit: None,
         };
-        let session = session(&*store).await;
+        let session = session(&store).await;
         Self {
             source,
             store,
@@ -182,7 +182,7 @@ impl Bench {
 
     /// Drops everything in memory, as a crash would, and loads again.
     pub async fn restart(&mut self) {
-        self.session = session(&*self.store).await;
+        self.session = session(&self.store).await;
     }
 
     /// Signals published since the last call, as `kind:subject`.
