@@ -12,6 +12,9 @@ use crate::source::manifest::fields::{list, optional, problem, text, type_of};
 use crate::source::manifest::template::{Binding, Context, EvalError};
 use crate::source::manifest::tree;
 
+/// Largest body of a successful answer that is read as a tree to find an error in it.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
 /// One `HttpResponseFilter`. Any one of its conditions is enough.
 #[derive(Debug, Clone)]
 pub(super) struct Filter {
@@ -41,7 +44,14 @@ impl<'r> Body<'r> {
         }
     }
 
+    /// The words of an error. A listing has none: of a success only a small object may be one.
     fn text(&self) -> Option<&str> {
+        let body = &self.response.body;
+        if self.response.status.is_success()
+            && (body.len() > MAX_ERROR_BYTES || body.trim_ascii_start().first() != Some(&b'{'))
+        {
+            return None;
+        }
         self.text
             .get_or_init(|| matched_text(&self.response.body))
             .as_deref()

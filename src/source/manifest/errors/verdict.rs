@@ -64,6 +64,13 @@ impl Verdicts<'_> {
                 self.ignored.store(!status.is_success(), Ordering::Relaxed);
                 Verdict::Accept
             }
+            // Many providers refuse so when they mean "not so fast".
+            Action::Fail if resolution.matched.is_none() && status == StatusCode::FORBIDDEN => {
+                match hinted_wait(&response.headers, status, self.clock.now()) {
+                    Some(wait) => Verdict::Throttle { wait: Some(wait) },
+                    None => Verdict::Fail(self.failure(response, &resolution)),
+                }
+            }
             Action::Fail => Verdict::Fail(self.failure(response, &resolution)),
             Action::RateLimited => match self.wait(response, &resolution, attempt) {
                 Ok(wait) => Verdict::Throttle { wait },
