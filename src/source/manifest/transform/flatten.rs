@@ -3,7 +3,7 @@
 use super::super::dpath::{self, Path, Segment};
 use super::super::fields;
 use super::super::template::{Context, Literal, Template};
-use super::{TransformError, failed};
+use super::{MAX_KEY_BYTES, TransformError, failed};
 use crate::document::{Node, Problem};
 use crate::json::{Map, Value};
 
@@ -23,11 +23,15 @@ impl FlattenFields {
 
     /// The walk goes from the last field to the first, and once it has met a list, every further
     /// key carries the names of its parents: the reference's order, which decides on names.
-    pub(super) fn apply(&self, record: &mut Map) {
+    pub(super) fn apply(&self, record: &mut Map) -> Result<(), TransformError> {
+        let mut left = MAX_KEY_BYTES;
         let mut flat = Map::new();
         let mut with_parents = false;
         let mut open = vec![(Value::Object(std::mem::take(record)), "_".to_owned())];
         while let Some((value, name)) = open.pop() {
+            left = left
+                .checked_sub(name.len())
+                .ok_or(TransformError::TooLarge)?;
             match value {
                 Value::Object(map) => {
                     for (key, value) in map {
@@ -48,6 +52,7 @@ impl FlattenFields {
             }
         }
         *record = flat;
+        Ok(())
     }
 }
 

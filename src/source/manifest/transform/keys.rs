@@ -2,7 +2,7 @@
 
 use super::super::fields;
 use super::super::template::{Context, Template};
-use super::{TransformError, failed};
+use super::{MAX_KEY_BYTES, TransformError, failed};
 use crate::document::{Node, Problem};
 use crate::json::{Map, Value};
 
@@ -54,9 +54,26 @@ impl KeysReplace {
                 self.new.text(&context).map_err(failed("new"))?,
             )
         };
+        if replaced_bytes(record, &old, &new) > MAX_KEY_BYTES {
+            return Err(TransformError::TooLarge);
+        }
         rename(record, &|key| key.replace(&old, &new));
         Ok(())
     }
+}
+
+/// Upper bound of the keys' length after replacing.
+fn replaced_bytes(map: &Map, old: &str, new: &str) -> usize {
+    map.iter()
+        .map(|(key, value)| {
+            let most = key.len() / old.len().max(1) + 1;
+            let inside = match value {
+                Value::Object(inner) => replaced_bytes(inner, old, new),
+                _ => 0,
+            };
+            key.len() + most.saturating_mul(new.len()).saturating_add(inside)
+        })
+        .fold(0, usize::saturating_add)
 }
 
 fn rename(map: &mut Map, new_name: &impl Fn(&str) -> String) {

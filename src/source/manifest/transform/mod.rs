@@ -54,6 +54,9 @@ pub enum TransformError {
         /// The part that is in the way.
         at: String,
     },
+    /// Keys of nested fields, joined or replaced, would grow without measure.
+    #[error("the keys of the record would grow beyond {MAX_KEY_BYTES} bytes")]
+    TooLarge,
     /// A path pattern matches several places.
     #[error("the path {path} matches several values")]
     Ambiguous {
@@ -61,6 +64,9 @@ pub enum TransformError {
         path: String,
     },
 }
+
+/// Text that the keys of one record may become.
+const MAX_KEY_BYTES: usize = 16 << 20;
 
 const KNOWN: [&str; 7] = [
     "AddFields",
@@ -95,7 +101,7 @@ impl Transformation {
             Self::KeysToLower => keys_to_lower(record),
             Self::KeysToSnakeCase => keys_to_snake_case(record),
             Self::KeysReplace(replace) => replace.apply(record, context)?,
-            Self::FlattenFields(flatten) => flatten.apply(record),
+            Self::FlattenFields(flatten) => flatten.apply(record)?,
             Self::DpathFlattenFields(flatten) => flatten.apply(record, context)?,
         }
         Ok(())
@@ -105,4 +111,75 @@ impl Transformation {
 fn failed(field: &str) -> impl FnOnce(EvalError) -> TransformError {
     let field = field.to_owned();
     move |cause| TransformError::Template { field, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::document::parse_yaml;
+    use crate::json;
+
+    fn apply(yaml: &str, record: &str) -> Result<String, TransformError> {
+        let transformation = Transformation::build(&parse_yaml("m.yaml", yaml).unwrap()).unwrap();
+        let mut record = json::parse(record.as_bytes()).unwrap();
+        if let json::Value::Object(map) = &mut record {
+            transformation.apply(map, &Context::new(Clock::System))?;
+        }
+        Ok(record.to_string())
+    }
+
+    #[test]
+    fn keys_do_not_grow_without_measure() {
+        let key = "k".repeat(1 << 10);
+        let leaves = "1,".repeat(1 << 10);
+        let nested = (0..100).fold(format!("[{leaves}1]"), |inner, _| {
+            format!("{{\"{key}\":{inner},\"l\":[1]}}")
+        });
+        let flattened = apply("{type: FlattenFields}", &nested);
+        assert_eq!(flattened, Err(TransformError::TooLarge));
+        let long = format!("{{\"{key}\":1}}");
+        let new = "n".repeat(1 << 15);
+        let replaced = apply(&format!("{{type: KeysReplace, old: k, new: {new}}}"), &long);
+        assert_eq!(replaced, Err(TransformError::TooLarge));
+        let short = apply("{type: KeysReplace, old: '', new: '-'}", r#"{"ab":1}"#);
+        assert_eq!(short.unwrap(), r#"{"-a-b-":1}"#);
+    }
+
+    #[test]
+    fn problems_name_the_field_and_the_fix() {
+        let cases = [
+            (
+                "{type: AddField}",
+                "AddField is not a supported transformation (did you mean AddFields?)",
+            ),
+            ("{type: AddFields}", "AddFields has no fields"),
+            (
+                "{type: AddFields, fields: [{path: [], value: x}]}",
+                "path is empty",
+            ),
+            (
+                "{type: AddFields, fields: [{path: [a, 10001], value: x}]}",
+                "list index out of bounds",
+            ),
+            (
+                "{type: AddFields, fields: [{path: [a], value: x, value_type: text}]}",
+                "value_type cannot be text",
+            ),
+            (
+                "{type: AddFields, fields: [{path: [a], value: '{{ record. }}'}]}",
+                "the template of value cannot be read",
+            ),
+            (
+                "{type: RemoveFields, field_pointers: [['**', '**']]}",
+                "only one **",
+            ),
+            ("{type: KeysReplace, old: a}", "KeysReplace has no new"),
+        ];
+        for (yaml, expected) in cases {
+            let node = parse_yaml("m.yaml", yaml).unwrap();
+            let problem = Transformation::build(&node).unwrap_err().to_string();
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
 }
