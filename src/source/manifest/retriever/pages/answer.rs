@@ -1,0 +1,159 @@
+//! What an answer holds: its records, what follows it, and what it says went wrong.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::{Pages, shown};
+use crate::client::{FetchError, Response, without_query};
+use crate::json::{Map, Value, get, text_of};
+use crate::source::manifest::decode::Decoder;
+use crate::source::manifest::paginate::{Paginator, Seen};
+use crate::source::manifest::retriever::guard::instant;
+use crate::source::manifest::select::Selected;
+use crate::source::manifest::template::{Context, Literal};
+use crate::source::manifest::tree;
+
+/// Largest body of a page after decompression.
+const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
+
+/// What an answer holds.
+pub(super) struct Answer {
+    pub(super) selected: Selected,
+    /// The token of the page that follows it.
+    pub(super) next: Option<Literal>,
+    pub(super) freshness: Option<Timestamp>,
+    pub(super) lacks_list: bool,
+}
+
+impl Pages<'_> {
+    /// Decodes an answer, and finds what follows it.
+    pub(super) fn read_answer(&self, response: &Response) -> Result<Answer, FetchError> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            let place = without_query(&response.url);
+            FetchError::Unusable(self.named(&format!("{place}: {error}")))
+        };
+        let is_empty = matches!(response.status.as_u16(), 204 | 205);
+        let documents = if is_empty {
+            Vec::new()
+        } else {
+            self.parts
+                .decoder
+                .decode(response.body.clone(), MAX_BODY_BYTES)
+                .map_err(|error| unusable(&error))?
+        };
+        let shown = shown(self.token.as_ref());
+        let context = self.context(shown.as_ref());
+        let mut selected = self
+            .parts
+            .selector
+            .select(&documents, &context)
+            .map_err(|error| unusable(&error))?;
+        let lacks_list = self.lacks_list(&documents, &selected);
+        if lacks_list && let Some(said) = error_in(&documents[0]) {
+            let said = self.run.secrets.hide(&said);
+            return Err(unusable(&format!(
+                "the answer has no records but an error: {said}"
+            )));
+        }
+        let freshness = self.parts.freshness.as_ref().and_then(|pointer| {
+            let text = get(documents.first()?, pointer)?;
+            instant(&text_of(text))
+        });
+
+        let mut is_past = false;
+        let last = selected.records.last().cloned();
+        if let Some((cursor, progress)) = self.wanted {
+            is_past = self.parts.is_data_feed
+                && last
+                    .as_ref()
+                    .is_some_and(|last| cursor.ends_feed(progress, last));
+            selected
+                .records
+                .retain(|record| cursor.is_wanted(progress, record));
+        }
+        if is_past {
+            return Ok(Answer {
+                selected,
+                freshness,
+                lacks_list,
+                next: None,
+            });
+        }
+        let next = self
+            .next_token(response, &documents, &selected, last.as_ref(), &context)
+            .map_err(|error| unusable(&error))?;
+        Ok(Answer {
+            selected,
+            next,
+            freshness,
+            lacks_list,
+        })
+    }
+
+    /// Whether the list of records is missing, not merely empty. Some providers leave an empty
+    /// list out, others an answer that is something else altogether.
+    fn lacks_list(&self, documents: &[Bytes], selected: &Selected) -> bool {
+        let (0, Some(document), Some(path)) = (
+            selected.extracted,
+            documents.first(),
+            &self.parts.record_path,
+        ) else {
+            return false;
+        };
+        document.trim_ascii_start().first() == Some(&b'{') && get(document, path).is_none()
+    }
+
+    fn next_token(
+        &self,
+        response: &Response,
+        documents: &[Bytes],
+        selected: &Selected,
+        last: Option<&Bytes>,
+        context: &Context<'_>,
+    ) -> Result<Option<Literal>, String> {
+        let paginator = &self.parts.paginator;
+        if matches!(paginator, Paginator::Single) {
+            return Ok(None);
+        }
+        let body = match (paginator.response_paths(), documents.first()) {
+            (_, None) => Map::new().into(),
+            (Some(paths), Some(first)) => {
+                tree::pruned_first(first, &paths).map_err(|error| error.to_string())?
+            }
+            (None, Some(_)) => Decoder::response(documents).map_err(|error| error.to_string())?,
+        };
+        let last_record = match last {
+            Some(last) if paginator.needs_last_record() => {
+                Some(crate::json::parse(last).map_err(|error| error.to_string())?)
+            }
+            _ => None,
+        };
+        let seen = Seen {
+            response: &body,
+            headers: &response.headers,
+            extracted: selected.extracted,
+            kept: selected.records.len(),
+            last_record: last_record.as_ref(),
+            token: self.token.as_ref(),
+        };
+        paginator
+            .next(&seen, context)
+            .map_err(|error| format!("cannot tell the next page: {error}"))
+    }
+}
+
+/// What an answer without records says went wrong.
+fn error_in(document: &[u8]) -> Option<String> {
+    let value = crate::json::parse(document).ok()?;
+    ["error", "errors", "errorMessages", "fault", "exception"]
+        .iter()
+        .filter_map(|name| value.get(name))
+        .find(|said| match said {
+            Value::Null | Value::Bool(false) | Value::Int(0) => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+            _ => true,
+        })
+        .map(|said| said.to_string().chars().take(300).collect())
+}

@@ -1,0 +1,308 @@
+//! A read in progress: slices one after the other, each walked until its pages hold still.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::guard::Found;
+use super::pages::{self, Pages};
+use super::validators::Validators;
+use super::{Cursors, Retriever, Stored};
+use crate::client::FetchError;
+use crate::json::Map;
+use crate::source::manifest::cursor::{Observed, OpenCursor, Progress};
+use crate::source::manifest::options::RequestOptions;
+use crate::source::manifest::slice::StreamSlice;
+use crate::source::manifest::template::Literal;
+use crate::source::{Event, Events, Page, Stopped};
+
+/// Walks of one slice in one read: a listing that is edited while it is read is read again.
+const MAX_WALKS: usize = 3;
+/// Slices that may fail in a row before the rest is left for the next poll.
+const MAX_FAILURES: usize = 20;
+/// How often the cursor of a partitioned stream is written while it is read.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
+/// Partitions beyond which one cursor serves them all.
+const MANY_PARTITIONS: usize = 10_000;
+
+/// Why a read stops before its end.
+pub(super) enum Halt {
+    /// Nobody listens any more.
+    Stopped,
+    /// The rest of the stream cannot be read now.
+    Failed(FetchError),
+    /// The answer is older than one that was accepted before.
+    Stale,
+    /// As many records as were asked for.
+    Limit,
+}
+
+impl From<Stopped> for Halt {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// What the slices that were read add up to.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) fresh: usize,
+    pub(super) not_modified: usize,
+    pub(super) drifted: bool,
+    /// The first slice that could not be read.
+    pub(super) failed: Option<FetchError>,
+    pub(super) failures_in_a_row: usize,
+    pub(super) records: u64,
+    /// The newest freshness of this read.
+    pub(super) freshness: Option<Timestamp>,
+    /// Pages that did not change, to be read again where their records are needed.
+    pub(super) unread: Vec<(StreamSlice, Option<Literal>)>,
+}
+
+/// A read in progress.
+pub(super) struct Reading<'a, 'r> {
+    pub(super) retriever: &'a Retriever<'r>,
+    pub(super) stored: &'a Stored,
+    pub(super) events: &'a Events,
+    pub(super) validators: Validators<'a>,
+    pub(super) tally: Tally,
+    pub(super) limit: Option<u64>,
+    pub(super) cursor_written: Instant,
+    /// The cursor, to be written with the next page.
+    pub(super) pending: Option<(String, Option<String>)>,
+}
+
+/// How one slice ended.
+enum SliceEnd {
+    Complete(Observed),
+    /// Records kept moving while it was read.
+    Drifted,
+}
+
+impl Reading<'_, '_> {
+    pub(super) async fn slices(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
+        let retriever = self.retriever;
+        let run = &retriever.run;
+        let partitions = retriever
+            .parents
+            .partitions(run, &retriever.parts.routers)
+            .await
+            .map_err(Halt::Failed)?;
+        if let Some(error) = &partitions.failed {
+            self.tally.failed = Some(error.clone());
+        }
+        for partition in &partitions.list {
+            match cursors {
+                Cursors::None => {
+                    self.slice(&partition.slice(Map::new()), None).await?;
+                }
+                Cursors::Single(cursor, progress) => {
+                    let windows = cursor.windows(progress);
+                    for window in windows {
+                        let window = window.map_err(|e| Halt::Failed(run.misconfigured(e)))?;
+                        let slice = partition.slice(window.slice.clone());
+                        let wanted = Some((&*cursor, &*progress));
+                        if let Some(observed) = self.slice(&slice, wanted).await? {
+                            progress.close(cursor, &window, observed);
+                        }
+                    }
+                }
+                Cursors::Partitioned(partitioned) => {
+                    let failed = |error| Halt::Failed(run.misconfigured(error));
+                    let key = &partition.keys;
+                    let Some(windows) = partitioned.windows(key).map_err(failed)? else {
+                        continue;
+                    };
+                    for window in windows {
+                        let window = window.map_err(failed)?;
+                        let slice = partition.slice(window.slice.clone());
+                        let (cursor, progress) = partitioned.progress(key).map_err(failed)?;
+                        let wanted = Some((&cursor, &progress));
+                        if let Some(observed) = self.slice(&slice, wanted).await? {
+                            partitioned.close(key, &window, observed);
+                        }
+                    }
+                }
+            }
+            self.keep_cursor(cursors);
+        }
+        if let Cursors::Partitioned(partitioned) = cursors
+            && self.tally.failed.is_none()
+            && partitions.list.len() > MANY_PARTITIONS
+        {
+            // Fewer partitions each keep their own date, so that a new one is read from its start.
+            partitioned.finish(0);
+        }
+        if retriever.lists_everything && self.tally.fresh > 0 {
+            self.read_unread().await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the next page carry the cursor, now and then: a long first read that is cut short
+    /// goes on from there.
+    fn keep_cursor(&mut self, cursors: &Cursors) {
+        let is_partitioned = matches!(cursors, Cursors::Partitioned(_));
+        if !is_partitioned || self.limit.is_some() || self.cursor_written.elapsed() < KEEP_EVERY {
+            return;
+        }
+        self.cursor_written = Instant::now();
+        self.pending = self
+            .retriever
+            .cursor_field(cursors, self.stored, &self.tally);
+    }
+
+    /// Reads one slice, more than once if its records move meanwhile. `None` when it could not be
+    /// read to its end; the tally then says why.
+    async fn slice(
+        &mut self,
+        slice: &StreamSlice,
+        wanted: Option<(&OpenCursor, &Progress)>,
+    ) -> Result<Option<Observed>, Halt> {
+        let run = &self.retriever.run;
+        let options = self
+            .retriever
+            .parts
+            .slice_options
+            .of(slice, &run.context())
+            .map_err(|error| Halt::Failed(run.misconfigured(error)))?;
+        for walk in 1..=MAX_WALKS {
+            let unread = self.tally.unread.len();
+            match self.walk(slice, options.clone(), wanted).await {
+                Ok(SliceEnd::Complete(observed)) => {
+                    self.tally.failures_in_a_row = 0;
+                    return Ok(Some(observed));
+                }
+                Ok(SliceEnd::Drifted) if walk < MAX_WALKS => {
+                    tracing::debug!(stream = run.stream, walk, "records moved; reading again");
+                    self.tally.unread.truncate(unread);
+                }
+                Ok(SliceEnd::Drifted) => break,
+                Err(Halt::Failed(error)) => {
+                    self.tally.failures_in_a_row += 1;
+                    if ends_the_stream(&error) || self.tally.failures_in_a_row >= MAX_FAILURES {
+                        return Err(Halt::Failed(error));
+                    }
+                    tracing::debug!(stream = run.stream, %error, "a slice cannot be read");
+                    self.tally.failed.get_or_insert(error);
+                    return Ok(None);
+                }
+                Err(halt) => return Err(halt),
+            }
+        }
+        self.tally.drifted = true;
+        Ok(None)
+    }
+
+    /// Reads the pages of a slice once.
+    async fn walk(
+        &mut self,
+        slice: &StreamSlice,
+        options: RequestOptions,
+        wanted: Option<(&OpenCursor, &Progress)>,
+    ) -> Result<SliceEnd, Halt> {
+        let retriever = self.retriever;
+        let parts = retriever.parts;
+        let filter = wanted.filter(|_| parts.filters_here);
+        let mut pages = Pages::new(&retriever.run, parts, slice, options, filter);
+        let mut observed = Observed::default();
+        while let Some(page) = pages
+            .next(Some(&mut self.validators))
+            .await
+            .map_err(Halt::Failed)?
+        {
+            if let (Some((cursor, _)), false) = (wanted, page.not_modified) {
+                for record in &page.records {
+                    observed.record(cursor, record);
+                }
+            }
+            if page.not_modified {
+                self.tally.not_modified += 1;
+                if retriever.lists_everything {
+                    self.tally.unread.push((slice.clone(), page.token.clone()));
+                }
+            } else {
+                self.tally.fresh += 1;
+            }
+            // Empty or something else: either way nothing is called deleted because of it.
+            self.tally.drifted |= page.lacks_list && retriever.lists_everything;
+            self.emit(page).await?;
+        }
+        match pages.drift() {
+            Found::Moved => return Ok(SliceEnd::Drifted),
+            Found::Repeated if retriever.lists_everything => self.tally.drifted = true,
+            Found::Repeated | Found::Nothing => {}
+        }
+        Ok(SliceEnd::Complete(observed))
+    }
+
+    /// Reads what did not change, because something else did: a listing's deletions are only
+    /// found when all of it was seen.
+    async fn read_unread(&mut self) -> Result<(), Halt> {
+        let retriever = self.retriever;
+        for (slice, token) in std::mem::take(&mut self.tally.unread) {
+            let run = &retriever.run;
+            let options = retriever
+                .parts
+                .slice_options
+                .of(&slice, &run.context())
+                .map_err(|error| Halt::Failed(run.misconfigured(error)))?;
+            let mut pages = Pages::new(run, retriever.parts, &slice, options, None);
+            let page = pages.fresh(token).await.map_err(Halt::Failed)?;
+            self.emit(page).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands a page over.
+    async fn emit(&mut self, page: pages::Page) -> Result<(), Halt> {
+        if let Some(fresh) = page.freshness {
+            if self
+                .stored
+                .freshness
+                .is_some_and(|accepted| fresh < accepted)
+            {
+                return Err(Halt::Stale);
+            }
+            self.tally.freshness = self.tally.freshness.max(Some(fresh));
+        }
+        let mut records: Vec<Bytes> = page.records;
+        let left = self
+            .limit
+            .map(|limit| limit.saturating_sub(self.tally.records));
+        if let Some(left) = left {
+            records.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        self.tally.records += records.len() as u64;
+        let validators = page.state.filter(|_| self.limit.is_none());
+        let state = validators.into_iter().chain(self.pending.take()).collect();
+        let page = Page {
+            stream: self.retriever.index,
+            records,
+            rejected: page.rejected,
+            not_modified: page.not_modified,
+            state,
+        };
+        self.events.send(Event::Page(page)).await?;
+        if self.limit.is_some_and(|limit| self.tally.records >= limit) {
+            return Err(Halt::Limit);
+        }
+        Ok(())
+    }
+}
+
+/// Failures that the next slice would only repeat.
+pub(super) fn ends_the_stream(error: &FetchError) -> bool {
+    match error {
+        FetchError::Unauthorized(_)
+        | FetchError::RateLimited { .. }
+        | FetchError::Unavailable(_)
+        | FetchError::Misconfigured(_) => true,
+        FetchError::Forbidden(_)
+        | FetchError::Rejected(_)
+        | FetchError::Unusable(_)
+        | FetchError::Bound(_) => false,
+    }
+}
