@@ -160,7 +160,7 @@ async fn one_poison_record_does_not_stop_the_rest() {
         [
             "the record has no key at /id",
             "the record's key at /id is empty",
-            "no template result"
+            "cannot be selected: no template result"
         ]
     );
     assert_eq!(letters[2].letter.data, "raw");

@@ -83,8 +83,11 @@ impl Site {
 
     fn wait_for_names(&self, wanted: &[&str]) {
         self.ops.wait_for(&format!("{wanted:?} run"), |connectors| {
-            let names: Vec<_> = connectors.iter().map(|one| one["name"].clone()).collect();
-            names == wanted
+            let names = connectors
+                .iter()
+                .filter(|one| one["phase"] != "stopped")
+                .map(|one| one["name"].clone());
+            names.collect::<Vec<_>>() == wanted
         });
     }
 }
