@@ -322,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_manifest_works() {
+        let page = include_str!("../../../docs/creating-connectors.md");
+        let (_, rest) = page.split_once("```yaml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let manifest = Manifest::read("my-crm.yaml", text, "my_crm").unwrap();
+        assert_eq!(manifest.streams, [("contacts".into(), None)]);
+        assert_eq!(&*manifest.id, "my_crm");
+    }
+
+    #[test]
     fn a_directory_adds_types_and_every_problem_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
