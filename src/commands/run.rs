@@ -1,5 +1,6 @@
 //! The daemon, in the order things happen: load, connect, listen, apply, wait for signals, drain.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub(super) async fn run(
     args: &RunArgs,
     mut signals: OsSignals,
 ) -> Result<ExitCode> {
+    // Looks at the file before it is read: what changes in between is a change.
+    let mut watcher = Watcher::new(args.watch, context);
     // Nothing is bound or connected yet, so a bad file is a clean exit.
     let configuration = context.load(&args.name)?;
     let store = tokio::select! {
@@ -67,7 +70,7 @@ pub(super) async fn run(
     }
     announce(&supervisor, &configuration, &*store, address.as_deref());
 
-    let mut watcher = Watcher::new(args.watch, watched(context, &configuration));
+    watcher.follow(&configuration);
     let mut loading = Loading::default();
     loop {
         let signal = tokio::select! {
@@ -75,7 +78,7 @@ pub(super) async fn run(
             () = watcher.changed() => OsSignal::Reload,
             loaded = loading.done() => {
                 if let Some(new) = adopt(loaded, &mut supervisor, &registry) {
-                    watcher.files = watched(context, &new);
+                    watcher.follow(&new);
                 }
                 continue;
             }
@@ -285,60 +288,64 @@ fn report(registry: &ConnectorRegistry) {
     }
 }
 
-/// Files whose change means a reload.
-fn watched(context: &Context, configuration: &Configuration) -> Vec<PathBuf> {
-    let file = context
-        .global
-        .config
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(config::DEFAULT_FILE));
-    let manifests = configuration
-        .loaded
-        .connectors
-        .iter()
-        .filter_map(|config| config.manifest.clone());
-    std::iter::once(file).chain(manifests).collect()
-}
-
-/// Looks at the files by content, so that an editor's rename and the swap of a mounted
-/// `ConfigMap` are changes, and a touched file is none.
+/// Looks at configuration file and manifests by content, so that an editor's rename and the swap
+/// of a mounted `ConfigMap` are changes, and a touched file is none.
 struct Watcher {
     enabled: bool,
-    files: Vec<PathBuf>,
-    seen: Option<u64>,
+    file: PathBuf,
+    /// Digest of each file when it was last looked at.
+    seen: BTreeMap<PathBuf, u64>,
 }
 
 impl Watcher {
-    fn new(enabled: bool, files: Vec<PathBuf>) -> Self {
-        let seen = Some(digest(&files));
-        Self {
+    fn new(enabled: bool, context: &Context) -> Self {
+        let named = context.global.config.clone();
+        let file = named.unwrap_or_else(|| PathBuf::from(config::DEFAULT_FILE));
+        let mut watcher = Self {
             enabled,
-            files,
-            seen,
+            file: file.clone(),
+            seen: BTreeMap::new(),
+        };
+        watcher.look_at(vec![file]);
+        watcher
+    }
+
+    /// Looks at the files of `configuration` from now on.
+    fn follow(&mut self, configuration: &Configuration) {
+        let connectors = configuration.loaded.connectors.iter();
+        let manifests = connectors.filter_map(|config| config.manifest.clone());
+        let files = std::iter::once(self.file.clone()).chain(manifests);
+        self.look_at(files.collect());
+    }
+
+    fn look_at(&mut self, files: Vec<PathBuf>) {
+        if self.enabled {
+            let before = std::mem::take(&mut self.seen);
+            let seen = |file: PathBuf| {
+                let digest = before.get(&file).copied();
+                (file.clone(), digest.unwrap_or_else(|| digest_of(&file)))
+            };
+            self.seen = files.into_iter().map(seen).collect();
         }
     }
 
+    /// Returns when one of the files holds something else than before.
     async fn changed(&mut self) {
         if !self.enabled {
             return std::future::pending().await;
         }
-        loop {
+        let mut is_changed = false;
+        while !is_changed {
             tokio::time::sleep(WATCH_EVERY).await;
-            let now = Some(digest(&self.files));
-            if now != self.seen {
-                self.seen = now;
-                return;
+            for (file, seen) in &mut self.seen {
+                let now = digest_of(file);
+                is_changed |= now != std::mem::replace(seen, now);
             }
         }
     }
 }
 
-fn digest(files: &[PathBuf]) -> u64 {
-    let contents = files
-        .iter()
-        .map(|file| std::fs::read(Path::new(file)).unwrap_or_default());
-    let all: Vec<u8> = contents
-        .flat_map(|bytes| [bytes, vec![0]].concat())
-        .collect();
-    xxhash_rust::xxh3::xxh3_64(&all)
+fn digest_of(file: &Path) -> u64 {
+    // One that cannot be read now is a change once it can be.
+    xxhash_rust::xxh3::xxh3_64(&std::fs::read(file).unwrap_or_default())
 }

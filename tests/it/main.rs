@@ -23,6 +23,7 @@ mod providers;
 mod redis_store;
 mod reload;
 mod secrets;
+mod settings;
 mod sqlite_crash;
 mod sqlite_store;
 mod store_contract;

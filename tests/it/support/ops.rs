@@ -1,13 +1,12 @@
 //! The operations listener of a worker, as a client sees it.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant as Clock};
 
 use serde_json::Value;
-
-use super::redis::free_port;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,9 +18,17 @@ pub struct Ops {
 }
 
 impl Ops {
-    /// A free port.
+    /// A free port, below those that the system hands out to others meanwhile.
     pub fn reserve() -> Self {
-        Self { port: free_port() }
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let from = std::process::id().wrapping_mul(37);
+        loop {
+            let number = from.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+            let port = 20_000 + u16::try_from(number).expect("less than 12,000");
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Self { port };
+            }
+        }
     }
 
     /// For `--http-addr`.
