@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -61,7 +61,9 @@ impl Cli {
         T: Into<OsString> + Clone,
     {
         let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(arguments)?;
+        let matches = command
+            .try_get_matches_from_mut(arguments)
+            .map_err(without_password)?;
         let mut cli = Self::from_arg_matches(&matches)?;
         let before = |id: &&&str| is_given(&matches, id);
         let refuse = |option: &str, of: &str| {
@@ -133,6 +135,17 @@ impl Cli {
 
 /// Options of [`RunArgs`] by their ids.
 const RUN_OPTIONS: [&str; 5] = ["name", "http_addr", "watch", "shutdown_timeout", "no_wait"];
+
+/// A store's address may hold a password, which the message about a slip in it would show.
+fn without_password(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidValue)
+        && let Some((_, after)) = given.rsplit_once('@')
+    {
+        let shown = format!("***@{after}");
+        error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
+    }
+    error
+}
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {
     matches.try_contains_id(id).is_ok()
@@ -562,6 +575,16 @@ mod tests {
         ] {
             assert!(read(refused).is_err(), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_slip_in_an_address_does_not_show_its_password() {
+        let error = Cli::read(["cw", "--store", "redsi://:hush@host", "validate"]).unwrap_err();
+        let told = error.to_string();
+        assert!(
+            !told.contains("hush") && told.contains("***@host"),
+            "{told}"
+        );
     }
 
     #[test]
