@@ -6,12 +6,14 @@
 //! ratios; the absolute figures belong to the machine.
 
 #![allow(
-    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::print_stdout,
+    clippy::unwrap_used,
     missing_docs,
-    reason = "a benchmark fails by panicking and talks on stdout"
+    unreachable_pub,
+    reason = "a benchmark measures real time, fails by panicking and talks on stdout"
 )]
-#![allow(clippy::disallowed_types, reason = "real time is what is measured")]
 
 mod api;
 mod looped;
