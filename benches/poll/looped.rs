@@ -115,13 +115,11 @@ fn load(writer: &mut TcpStream, replies: &mut BufReader<TcpStream>) -> HashMap<u
 /// Pages until an empty one, on one connection.
 fn fetch(api: &str, pages: &mpsc::SyncSender<Vec<u8>>) {
     let mut writer = TcpStream::connect(api).unwrap();
+    writer.set_nodelay(true).unwrap();
     let mut reader = BufReader::with_capacity(256 * 1024, writer.try_clone().unwrap());
     for number in 1.. {
-        write!(
-            writer,
-            "GET /issues?page={number} HTTP/1.1\r\nHost: {api}\r\n\r\n"
-        )
-        .unwrap();
+        let request = format!("GET /issues?page={number} HTTP/1.1\r\nHost: {api}\r\n\r\n");
+        writer.write_all(request.as_bytes()).unwrap();
         let (mut length, mut line) = (0, String::new());
         loop {
             line.clear();
