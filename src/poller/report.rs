@@ -69,23 +69,19 @@ impl Reporter {
         phase: Phase,
     ) {
         let failed = decide::is_failure(report);
-        let reasons: Vec<_> = report
-            .failures
-            .iter()
-            .map(|(stream, error)| format!("stream {stream}: {error}"))
-            .collect();
-        self.log(&report.summary, &reasons, report.stopped);
         let failing: BTreeMap<_, _> = report
             .failures
             .iter()
             .map(|(stream, error)| (stream.to_string(), error.to_string()))
             .collect();
+        let reason = reason_of(&failing);
+        self.log(&report.summary, reason.as_deref(), report.stopped);
         self.shared.registry.update(&self.name, |status| {
             status.last_summary = Some(report.summary);
             status.progress = None;
             status.consecutive_failures = failures;
-            status.last_error = (!reasons.is_empty()).then(|| reasons.join("; "));
-            status.failing_streams = failing;
+            status.last_error.clone_from(&reason);
+            status.failing_streams.clone_from(&failing);
             status.streams = wanted.active_streams();
             status.totals.add(&report.summary, !failed);
             if !failed && !report.stopped {
@@ -99,7 +95,7 @@ impl Reporter {
         };
         let metrics = ConnectorMetrics::new(&self.name, wanted.source.provider());
         metrics.poll_ended(outcome, Duration::from_millis(report.summary.duration_ms));
-        self.keep(wanted, report, failures, phase).await;
+        self.keep(wanted, report, &failing, failures, phase).await;
         self.trim(wanted).await;
     }
 
@@ -118,7 +114,7 @@ impl Reporter {
         });
     }
 
-    fn log(&self, summary: &PollSummary, reasons: &[String], stopped: bool) {
+    fn log(&self, summary: &PollSummary, reason: Option<&str>, stopped: bool) {
         let PollSummary {
             fetched,
             published,
@@ -130,7 +126,7 @@ impl Reporter {
             not_modified,
         } = *summary;
         let name = &*self.name;
-        if reasons.is_empty() {
+        let Some(error) = reason else {
             let how = if stopped { "stopped" } else { "completed" };
             tracing::info!(
                 connector.id = name,
@@ -144,25 +140,32 @@ impl Reporter {
                 not_modified,
                 "poll {how} for connector {name}"
             );
-        } else {
-            tracing::warn!(
-                connector.id = name,
-                fetched,
-                published,
-                skipped_unchanged,
-                failed,
-                deleted,
-                duration_ms,
-                pages,
-                not_modified,
-                error = reasons.join("; "),
-                "poll failed for connector {name}"
-            );
-        }
+            return;
+        };
+        tracing::warn!(
+            connector.id = name,
+            fetched,
+            published,
+            skipped_unchanged,
+            failed,
+            deleted,
+            duration_ms,
+            pages,
+            not_modified,
+            error,
+            "poll failed for connector {name}"
+        );
     }
 
     /// Adds the poll to `metrics:connector:{name}`.
-    async fn keep(&mut self, wanted: &Wanted, report: &CycleReport, failures: u32, phase: Phase) {
+    async fn keep(
+        &mut self,
+        wanted: &Wanted,
+        report: &CycleReport,
+        failing: &BTreeMap<String, String>,
+        failures: u32,
+        phase: Phase,
+    ) {
         let (summary, failed) = (&report.summary, decide::is_failure(report));
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.total_polls += 1;
@@ -178,15 +181,6 @@ impl Reporter {
             ("itemsPublished", count(summary.published)),
             ("latencyTotalMs", count(summary.duration_ms)),
         ];
-        let failing: BTreeMap<_, _> = report
-            .failures
-            .iter()
-            .map(|(stream, error)| (stream.to_string(), error.to_string()))
-            .collect();
-        let error: Vec<_> = failing
-            .iter()
-            .map(|(stream, why)| format!("stream {stream}: {why}"))
-            .collect();
         // Plain data: it always serialises.
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
         let mut set = vec![
@@ -197,8 +191,8 @@ impl Reporter {
                 (self.latency_total_ms / self.total_polls.max(1)).to_string(),
             ),
             ("lastSummary", json(serde_json::to_string(summary))),
-            ("lastError", error.join("; ")),
-            ("failingStreams", json(serde_json::to_string(&failing))),
+            ("lastError", reason_of(failing).unwrap_or_default()),
+            ("failingStreams", json(serde_json::to_string(failing))),
             ("streams", wanted.active_streams().to_string()),
             ("consecutiveFailures", failures.to_string()),
             ("pollIntervalMs", wanted.interval().as_millis().to_string()),
@@ -232,4 +226,13 @@ impl Reporter {
             }
         }
     }
+}
+
+/// All failing streams in one text; `None` when there is none.
+fn reason_of(failing: &BTreeMap<String, String>) -> Option<String> {
+    let reasons: Vec<_> = failing
+        .iter()
+        .map(|(stream, why)| format!("stream {stream}: {why}"))
+        .collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }

@@ -1,3 +1,5 @@
+//! Places and words of every syntax problem, and agreement with `serde_json`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What the sandbox serves, changes and keeps account of.
+
 use std::collections::BTreeSet;
 
 use base64::Engine;

@@ -1,3 +1,5 @@
+//! Dates, formats and spans against the reference's answers.
+
 use std::path::Path;
 
 use proptest::prelude::*;

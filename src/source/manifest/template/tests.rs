@@ -1,3 +1,5 @@
+//! Templates against the reference's answers, and hostile ones against the bounds.
+
 use std::path::Path;
 
 use jiff::Timestamp;
