@@ -1,6 +1,5 @@
 //! `preview`: read now, print the signals, write nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,8 @@ use crate::pipeline::{Pipeline, Session};
 use crate::registry::ConnectorStatus;
 use crate::source::Source;
 use crate::store::{
-    Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, MemoryStore,
-    Owner, Renewed, State, Store, StoreError, StreamEntry, StreamLevel,
+    Acquired, Commit, Committed, CycleStore, KnownVersion, Lease, MemoryStore, Owner, Store,
+    StoreError, StreamLevel,
 };
 use crate::telemetry::metrics::ConnectorMetrics;
 
@@ -46,10 +45,8 @@ pub(super) async fn preview(
         kept,
         commits: MemoryStore::new(),
     });
-    let shared = context.shared(store.clone());
-    shared
-        .registry
-        .insert(ConnectorStatus::new(&args.name, &config.kind));
+    let registry = context.registry.clone();
+    registry.insert(ConnectorStatus::new(&args.name, &config.kind));
 
     let owner = Owner::new("preview");
     let ttl = Duration::from_hours(24);
@@ -72,11 +69,11 @@ pub(super) async fn preview(
         source: wanted.source,
         store: store.clone(),
         clock: context.clock,
-        registry: shared.registry.clone(),
+        registry: registry.clone(),
         limit: args.limit,
     };
 
-    let progress = Progress::start(shared.registry, &args.name);
+    let progress = Progress::start(registry, &args.name);
     let stop = CancellationToken::new();
     let printing = print(&store.commits, &output_stream, &stop);
     let reading = async {
@@ -158,41 +155,7 @@ struct PreviewStore {
 }
 
 #[async_trait]
-impl Store for PreviewStore {
-    fn address(&self) -> String {
-        self.kept.address()
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.kept.ping().await
-    }
-
-    async fn acquire(
-        &self,
-        connector: &str,
-        owner: &Owner,
-        previous: Option<&Owner>,
-        ttl: Duration,
-    ) -> Result<Acquired, StoreError> {
-        self.commits.acquire(connector, owner, previous, ttl).await
-    }
-
-    async fn renew(&self, lease: &Lease, applied: u64) -> Result<Renewed, StoreError> {
-        self.commits.renew(lease, applied).await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.commits.release(lease).await
-    }
-
-    async fn released(&self, connector: &str) -> Result<(), StoreError> {
-        self.commits.released(connector).await
-    }
-
-    async fn load_state(&self, connector: &str) -> Result<State, StoreError> {
-        self.kept.load_state(connector).await
-    }
-
+impl CycleStore for PreviewStore {
     async fn scan_versions(
         &self,
         connector: &str,
@@ -201,79 +164,11 @@ impl Store for PreviewStore {
         self.kept.scan_versions(connector, each).await
     }
 
-    async fn get_versions(
-        &self,
-        connector: &str,
-        fields: &[Vec<u8>],
-    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
-        self.kept.get_versions(connector, fields).await
-    }
-
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
         self.commits.commit(lease, commit).await
     }
 
-    async fn record_metrics(
-        &self,
-        connector: &str,
-        add: &[(&str, i64)],
-        set: &[(&str, String)],
-    ) -> Result<(), StoreError> {
-        self.commits.record_metrics(connector, add, set).await
-    }
-
-    async fn load_metrics(&self, connector: &str) -> Result<BTreeMap<String, String>, StoreError> {
-        self.kept.load_metrics(connector).await
-    }
-
     async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
         self.commits.trim(stream).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &str,
-        after: Option<&str>,
-        count: usize,
-        wait: Duration,
-    ) -> Result<Vec<StreamEntry>, StoreError> {
-        self.commits.read_stream(stream, after, count, wait).await
-    }
-
-    async fn last_entry(&self, stream: &str) -> Result<Option<String>, StoreError> {
-        self.commits.last_entry(stream).await
-    }
-
-    async fn leases(&self) -> Result<Vec<LeaseInfo>, StoreError> {
-        self.kept.leases().await
-    }
-
-    async fn break_lease(&self, connector: &str) -> Result<bool, StoreError> {
-        self.commits.break_lease(connector).await
-    }
-
-    async fn reset_state(
-        &self,
-        lease: &Lease,
-        stream: Option<&str>,
-    ) -> Result<Committed, StoreError> {
-        self.commits.reset_state(lease, stream).await
-    }
-
-    async fn dead_letters(
-        &self,
-        connector: &str,
-        after: Option<&str>,
-        count: usize,
-    ) -> Result<Vec<DeadLetterEntry>, StoreError> {
-        self.kept.dead_letters(connector, after, count).await
-    }
-
-    async fn purge_dead_letters(
-        &self,
-        connector: &str,
-        ids: Option<&[String]>,
-    ) -> Result<u64, StoreError> {
-        self.commits.purge_dead_letters(connector, ids).await
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CycleError;
 use crate::registry::{ConnectorRegistry, Phase};
-use crate::store::{Commit, Committed, Lease, Store, StoreError};
+use crate::store::{Commit, Committed, CycleStore, Lease, StoreError};
 use crate::telemetry::metrics::{CommitOutcome, ConnectorMetrics};
 
 /// How often a full output stream is looked at again.
@@ -28,7 +28,7 @@ pub(super) enum Tenure {
 /// Writes the commits of one tenure, one at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn CycleStore>,
     pub(super) lease: Lease,
     pub(super) applied: Arc<AtomicU64>,
     pub(super) registry: ConnectorRegistry,

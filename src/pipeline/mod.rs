@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::connector::ConnectorConfig;
 use crate::registry::{ConnectorRegistry, PollSummary};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{CycleStore, StoreError};
 use crate::telemetry::metrics::ConnectorMetrics;
 
 pub use cycle::{NOT_SELECTED, deadline_in};
@@ -37,7 +37,7 @@ pub struct Pipeline {
     /// Where records come from.
     pub source: Arc<dyn Source>,
     /// Where signals and state go.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn CycleStore>,
     /// What "now" is.
     pub clock: Clock,
     /// Told of waits and progress.

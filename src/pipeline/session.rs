@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
 use super::versions::{VersionTable, key_hash};
-use crate::store::{Lease, State, Store, StoreError};
+use crate::store::{CycleStore, Lease, State, StoreError};
 
 /// One tenure of a lease. Dropped whole when the store refuses a commit: the next tenure loads
 /// afresh, so memory is never ahead of the store.
@@ -32,7 +32,7 @@ pub struct Session {
 impl Session {
     /// Loads the versions of `streams`; those of other streams stay untouched in the store.
     pub async fn load(
-        store: &dyn Store,
+        store: &dyn CycleStore,
         lease: Lease,
         state: State,
         streams: impl Iterator<Item = Arc<str>>,
@@ -53,7 +53,7 @@ impl Session {
     /// Reads all versions again, after a commit was given up or the streams changed.
     pub async fn reload_versions(
         &mut self,
-        store: &dyn Store,
+        store: &dyn CycleStore,
         streams: impl Iterator<Item = Arc<str>>,
     ) -> Result<(), StoreError> {
         self.tables = streams

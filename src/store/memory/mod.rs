@@ -17,9 +17,9 @@ use tokio::time::Instant;
 
 use self::content::{Connector, Content};
 use super::{
-    Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, Owner, Renewed,
-    State, Store, StoreError, StreamEntry, StreamLevel, add_to_metric, is_state_field_of,
-    is_version_field_of, local_id, parse_local_id,
+    Acquired, Commit, Committed, CycleStore, DeadLetterEntry, KnownVersion, Lease, LeaseInfo,
+    Owner, Renewed, State, Store, StoreError, StreamEntry, StreamLevel, add_to_metric,
+    is_state_field_of, is_version_field_of, local_id, parse_local_id,
 };
 
 /// A store that lives as long as its last clone.
@@ -66,6 +66,37 @@ impl MemoryStore {
         };
         let later = entries.range((Excluded(after), Unbounded));
         later.take(count).map(|(_, entry)| entry.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl CycleStore for MemoryStore {
+    async fn scan_versions(
+        &self,
+        connector: &str,
+        each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
+    ) -> Result<(), StoreError> {
+        self.with(connector, |held| {
+            for (field, known) in &held.versions {
+                each(field, *known);
+            }
+        });
+        Ok(())
+    }
+
+    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
+        let answer = self.content().commit(lease, commit);
+        self.shared.changed.notify_waiters();
+        Ok(answer)
+    }
+
+    async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
+        let length = self.content().streams.get(stream).map_or(0, BTreeMap::len) as u64;
+        // There are no consumer groups here, so nothing is known to be read.
+        Ok(StreamLevel {
+            length,
+            ..StreamLevel::default()
+        })
     }
 }
 
@@ -163,19 +194,6 @@ impl Store for MemoryStore {
             .unwrap_or_default())
     }
 
-    async fn scan_versions(
-        &self,
-        connector: &str,
-        each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
-    ) -> Result<(), StoreError> {
-        self.with(connector, |held| {
-            for (field, known) in &held.versions {
-                each(field, *known);
-            }
-        });
-        Ok(())
-    }
-
     async fn get_versions(
         &self,
         connector: &str,
@@ -187,12 +205,6 @@ impl Store for MemoryStore {
                 .map(|field| held.versions.get(field).copied())
                 .collect()
         }))
-    }
-
-    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
-        let answer = self.content().commit(lease, commit);
-        self.shared.changed.notify_waiters();
-        Ok(answer)
     }
 
     async fn record_metrics(
@@ -216,15 +228,6 @@ impl Store for MemoryStore {
 
     async fn load_metrics(&self, connector: &str) -> Result<BTreeMap<String, String>, StoreError> {
         Ok(self.with(connector, |held| held.metrics.clone()))
-    }
-
-    async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
-        let length = self.content().streams.get(stream).map_or(0, BTreeMap::len) as u64;
-        // There are no consumer groups here, so nothing is known to be read.
-        Ok(StreamLevel {
-            length,
-            ..StreamLevel::default()
-        })
     }
 
     async fn read_stream(

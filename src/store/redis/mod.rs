@@ -34,8 +34,8 @@ use self::keys::Keys;
 use self::wire::Wires;
 use super::address::SentinelAddress;
 use super::{
-    Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, Owner, Renewed,
-    State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
+    Acquired, Commit, Committed, CycleStore, DeadLetterEntry, KnownVersion, Lease, LeaseInfo,
+    Owner, Renewed, State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
 };
 
 /// A store in one Redis server.
@@ -102,6 +102,25 @@ impl RedisStore {
 }
 
 #[async_trait]
+impl CycleStore for RedisStore {
+    async fn scan_versions(
+        &self,
+        connector: &str,
+        each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
+    ) -> Result<(), StoreError> {
+        self.each_version(connector, each).await
+    }
+
+    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
+        self.write(lease, commit).await
+    }
+
+    async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
+        self.trim_read(stream).await
+    }
+}
+
+#[async_trait]
 impl Store for RedisStore {
     fn address(&self) -> String {
         self.endpoint.address().to_owned()
@@ -144,24 +163,12 @@ impl Store for RedisStore {
         reply::state(pairs, versions)
     }
 
-    async fn scan_versions(
-        &self,
-        connector: &str,
-        each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
-    ) -> Result<(), StoreError> {
-        self.each_version(connector, each).await
-    }
-
     async fn get_versions(
         &self,
         connector: &str,
         fields: &[Vec<u8>],
     ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
         self.some_versions(connector, fields).await
-    }
-
-    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
-        self.write(lease, commit).await
     }
 
     async fn record_metrics(
@@ -192,10 +199,6 @@ impl Store for RedisStore {
         let mut command = redis::cmd("HGETALL");
         command.arg(self.keys.metrics(connector));
         self.ask(&command).await
-    }
-
-    async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
-        self.trim_read(stream).await
     }
 
     async fn read_stream(

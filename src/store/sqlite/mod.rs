@@ -34,8 +34,8 @@ use self::connect::Connections;
 use self::error::Failure;
 use self::lease::{Attempt, Row};
 use super::{
-    Acquired, Commit, Committed, DeadLetterEntry, KnownVersion, Lease, LeaseInfo, Owner, Renewed,
-    State, Store, StoreError, StreamEntry, StreamLevel, parse_local_id,
+    Acquired, Commit, Committed, CycleStore, DeadLetterEntry, KnownVersion, Lease, LeaseInfo,
+    Owner, Renewed, State, Store, StoreError, StreamEntry, StreamLevel, parse_local_id,
 };
 
 /// How often a waiting reader or standby looks for what another process did.
@@ -108,6 +108,41 @@ macro_rules! on_reader {
         };
         work.await.map_err($store.trouble())
     }};
+}
+
+#[async_trait]
+impl CycleStore for SqliteStore {
+    async fn scan_versions(
+        &self,
+        connector: &str,
+        each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
+    ) -> Result<(), StoreError> {
+        let name = self.named(connector);
+        on_reader!(self, |connection| state::scan_versions(
+            connection, &name, each
+        ))?
+    }
+
+    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
+        let names = Names {
+            connector: &self.named(&lease.connector),
+            output: &self.named(&commit.output.stream),
+        };
+        let answer = commit::commit(&self.connections, names, lease, commit)
+            .await
+            .map_err(self.trouble())?;
+        self.changed.notify_waiters();
+        Ok(answer)
+    }
+
+    async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
+        let name = self.named(stream);
+        let length = on_reader!(self, |connection| stream::length(connection, &name))?;
+        Ok(StreamLevel {
+            length,
+            ..StreamLevel::default()
+        })
+    }
 }
 
 #[async_trait]
@@ -187,17 +222,6 @@ impl Store for SqliteStore {
         })
     }
 
-    async fn scan_versions(
-        &self,
-        connector: &str,
-        each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
-    ) -> Result<(), StoreError> {
-        let name = self.named(connector);
-        on_reader!(self, |connection| state::scan_versions(
-            connection, &name, each
-        ))?
-    }
-
     async fn get_versions(
         &self,
         connector: &str,
@@ -207,18 +231,6 @@ impl Store for SqliteStore {
         on_reader!(self, |connection| state::get_versions(
             connection, &name, fields
         ))?
-    }
-
-    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
-        let names = Names {
-            connector: &self.named(&lease.connector),
-            output: &self.named(&commit.output.stream),
-        };
-        let answer = commit::commit(&self.connections, names, lease, commit)
-            .await
-            .map_err(self.trouble())?;
-        self.changed.notify_waiters();
-        Ok(answer)
     }
 
     async fn record_metrics(
@@ -236,15 +248,6 @@ impl Store for SqliteStore {
     async fn load_metrics(&self, connector: &str) -> Result<BTreeMap<String, String>, StoreError> {
         let name = self.named(connector);
         on_reader!(self, |connection| state::load_metrics(connection, &name))
-    }
-
-    async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
-        let name = self.named(stream);
-        let length = on_reader!(self, |connection| stream::length(connection, &name))?;
-        Ok(StreamLevel {
-            length,
-            ..StreamLevel::default()
-        })
     }
 
     async fn read_stream(

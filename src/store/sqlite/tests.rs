@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::SqliteStore;
 use crate::signal::{Origin, Via};
 use crate::store::{
-    Acquired, Commit, Committed, DeadLetter, Lease, Output, Owner, Store, StoreError,
+    Acquired, Commit, Committed, CycleStore, DeadLetter, Lease, Output, Owner, Store, StoreError,
 };
 
 async fn limit_pages(store: &SqliteStore, pages: u32) {

@@ -1,6 +1,9 @@
 //! The steps of one cycle, from the first page to the last commit.
 
-use std::collections::{BTreeMap, HashSet};
+mod commits;
+mod deletions;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,22 +15,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::batch::{Batch, MAX_RECORDS, deletion};
+use super::batch::{Batch, MAX_RECORDS};
 use super::commit::{Tenure, Writer};
-use super::detect::{Detection, Rule, rfc3339};
-use super::session::split_field;
-use super::versions::key_hash;
+use super::detect::{Detection, Rule};
 use super::{CycleError, CycleReport, Pipeline, Session};
 use crate::registry::{Phase, PollSummary, Progress};
-use crate::signal::{ChangeKind, Origin, Via};
 use crate::source::{Event, Events, Outcome, Page, ReadState, StreamSpec};
-use crate::store::{Commit, Output};
+use crate::store::Commit;
 
 /// How long a few changes wait for more before they are committed.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
-
-/// Vanished records looked up in the store at a time.
-const DELETIONS_AT_ONCE: usize = 10_000;
 
 /// Begins the reason of a dead letter that holds a record as received, not as selected and
 /// transformed.
@@ -321,186 +318,11 @@ impl<'c> Cycle<'c> {
         }
     }
 
-    /// Publishes what a complete listing no longer lists.
-    async fn delete_vanished(&mut self, stream: usize, name: &Arc<str>) -> Result<(), CycleError> {
-        if self.streams[stream].rejected > 0 {
-            // One of the rejected may be a record that is thought to be gone.
-            self.warn(format!(
-                "stream {name}: some records could not be read; nothing is called deleted"
-            ));
-            return Ok(());
-        }
-        let publish = self
-            .pipeline
-            .config
-            .change_detection
-            .deletions
-            .unwrap_or(true);
-        loop {
-            let Some(table) = self
-                .session
-                .tables
-                .get(name)
-                .filter(|table| table.unseen() > 0)
-            else {
-                return Ok(());
-            };
-            let mut vanished = HashSet::new();
-            let mut fields = Vec::new();
-            self.pipeline
-                .store
-                .scan_versions(&self.session.lease.connector, &mut |field, known| {
-                    let Some((of, key)) = split_field(field) else {
-                        return;
-                    };
-                    let hash = key_hash(key);
-                    if of == &**name
-                        && fields.len() < DELETIONS_AT_ONCE
-                        && table.get(hash).is_some_and(|known| !known.seen)
-                        && vanished.insert(hash)
-                    {
-                        fields.push((key.to_owned(), field.to_vec(), known));
-                    }
-                })
-                .await?;
-            if fields.is_empty() {
-                // Known here but not in the store: the next commit finds out why.
-                return Ok(());
-            }
-            for (key, field, known) in fields {
-                if self.batch.is_full(self.most) {
-                    self.launch().await?;
-                }
-                let time = rfc3339(self.pipeline.clock.now());
-                let signal = publish.then(|| deletion(&key, known.version, time));
-                self.batch.delete(field, signal);
-                if let Some(table) = self.session.tables.get_mut(name) {
-                    table.remove(key_hash(&key));
-                }
-                if self.stop.is_cancelled() {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// Forgets versions of an incremental stream that are too old or too many.
-    async fn retire(&mut self, name: &Arc<str>) -> Result<(), CycleError> {
-        let Some(retired) = self.pipeline.find_retired(self.session, name).await? else {
-            return Ok(());
-        };
-        let count = retired.len() as u64;
-        for chunk in retired.chunks(MAX_RECORDS * 5) {
-            for (key, field) in chunk {
-                self.batch.delete(field.clone(), None);
-                if let Some(table) = self.session.tables.get_mut(name) {
-                    table.remove(*key);
-                }
-            }
-            self.launch().await?;
-        }
-        self.pipeline.metrics.versions_evicted(name, count);
-        self.flush().await
-    }
-
     /// Keeps state for the next commit, unless the store has it already.
     fn remember(&mut self, state: Vec<(String, Option<String>)>) {
         for (field, value) in state {
             self.ready_state.insert(field, value);
         }
-    }
-
-    /// Sends the batch on its way, after the commit before it has been answered.
-    async fn launch(&mut self) -> Result<(), CycleError> {
-        self.settle().await?;
-        let fields = &self.session.fields;
-        let state: Vec<_> = std::mem::take(&mut self.ready_state)
-            .into_iter()
-            .filter(|(field, value)| fields.get(field) != value.as_ref())
-            .collect();
-        self.batch_since = None;
-        let batch = std::mem::take(&mut self.batch);
-        if batch.is_empty() && state.is_empty() {
-            return Ok(());
-        }
-        let config = &self.pipeline.config;
-        let commit = Commit {
-            sequence: self.session.next_sequence(),
-            output: Output {
-                stream: config.output_stream.clone(),
-                max_len: config.output_max_len,
-            },
-            origin: Origin {
-                connector: config.name.clone(),
-                stream: self.batch_stream.clone(),
-                provider: self.pipeline.source.provider().into(),
-                tenant: config.tenant.clone(),
-                via: Via::Poll,
-            },
-            signals: batch.signals,
-            versions: batch.versions,
-            gone: batch.gone,
-            state,
-            dead_letters: batch.dead_letters,
-        };
-        let writer = self.writer.clone();
-        self.in_flight.spawn(async move {
-            let result = writer.write(&commit).await;
-            (commit, result)
-        });
-        Ok(())
-    }
-
-    /// Waits for the commit on its way.
-    async fn settle(&mut self) -> Result<(), CycleError> {
-        let Some(joined) = self.in_flight.join_next().await else {
-            return Ok(());
-        };
-        let (commit, result) = match joined {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(CycleError::InDoubt),
-        };
-        match result? {
-            Tenure::Goes => {}
-            Tenure::Ends => self.lease_ended = true,
-            Tenure::Stopped => {
-                // The table is ahead of the store by this batch.
-                self.session.is_ahead = true;
-                self.report.stopped = true;
-                return Ok(());
-            }
-        }
-        let metrics = &self.pipeline.metrics;
-        for kind in [
-            ChangeKind::Created,
-            ChangeKind::Updated,
-            ChangeKind::Deleted,
-        ] {
-            let count = commit
-                .signals
-                .iter()
-                .filter(|signal| signal.kind == kind)
-                .count() as u64;
-            metrics.published(&commit.origin.stream, kind, count);
-            self.report.summary.published += count;
-            if kind == ChangeKind::Deleted {
-                self.report.summary.deleted += count;
-            }
-        }
-        for (field, value) in commit.state {
-            match value {
-                Some(value) => self.session.fields.insert(field, value),
-                None => self.session.fields.remove(&field),
-            };
-        }
-        Ok(())
-    }
-
-    /// Commits everything that waits, and waits for it.
-    async fn flush(&mut self) -> Result<(), CycleError> {
-        self.launch().await?;
-        self.settle().await
     }
 
     fn show_progress(&self) {

@@ -1,0 +1,20 @@
+//! `connectors …`: the types that configuration may name.
+
+use clap::Subcommand;
+
+use super::listing::OutputArgs;
+
+/// `connectors …`
+#[derive(Debug, Subcommand)]
+pub enum ConnectorsCommand {
+    /// All connector types
+    List(OutputArgs),
+    /// One type: version, streams, providerConfig
+    Show {
+        /// Connector type, as in `type`
+        kind: String,
+        /// Format
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}

@@ -1,0 +1,102 @@
+//! Commits on their way: one at a time, while the next batch is detected.
+
+use super::Cycle;
+use crate::pipeline::CycleError;
+use crate::pipeline::commit::Tenure;
+use crate::signal::{ChangeKind, Origin, Via};
+use crate::store::{Commit, Output};
+
+impl Cycle<'_> {
+    /// Sends the batch on its way, after the commit before it has been answered.
+    pub(super) async fn launch(&mut self) -> Result<(), CycleError> {
+        self.settle().await?;
+        let fields = &self.session.fields;
+        let state: Vec<_> = std::mem::take(&mut self.ready_state)
+            .into_iter()
+            .filter(|(field, value)| fields.get(field) != value.as_ref())
+            .collect();
+        self.batch_since = None;
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() && state.is_empty() {
+            return Ok(());
+        }
+        let config = &self.pipeline.config;
+        let commit = Commit {
+            sequence: self.session.next_sequence(),
+            output: Output {
+                stream: config.output_stream.clone(),
+                max_len: config.output_max_len,
+            },
+            origin: Origin {
+                connector: config.name.clone(),
+                stream: self.batch_stream.clone(),
+                provider: self.pipeline.source.provider().into(),
+                tenant: config.tenant.clone(),
+                via: Via::Poll,
+            },
+            signals: batch.signals,
+            versions: batch.versions,
+            gone: batch.gone,
+            state,
+            dead_letters: batch.dead_letters,
+        };
+        let writer = self.writer.clone();
+        self.in_flight.spawn(async move {
+            let result = writer.write(&commit).await;
+            (commit, result)
+        });
+        Ok(())
+    }
+
+    /// Waits for the commit on its way.
+    pub(super) async fn settle(&mut self) -> Result<(), CycleError> {
+        let Some(joined) = self.in_flight.join_next().await else {
+            return Ok(());
+        };
+        let (commit, result) = match joined {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(CycleError::InDoubt),
+        };
+        match result? {
+            Tenure::Goes => {}
+            Tenure::Ends => self.lease_ended = true,
+            Tenure::Stopped => {
+                // The table is ahead of the store by this batch.
+                self.session.is_ahead = true;
+                self.report.stopped = true;
+                return Ok(());
+            }
+        }
+        let metrics = &self.pipeline.metrics;
+        for kind in [
+            ChangeKind::Created,
+            ChangeKind::Updated,
+            ChangeKind::Deleted,
+        ] {
+            let count = commit
+                .signals
+                .iter()
+                .filter(|signal| signal.kind == kind)
+                .count() as u64;
+            metrics.published(&commit.origin.stream, kind, count);
+            self.report.summary.published += count;
+            if kind == ChangeKind::Deleted {
+                self.report.summary.deleted += count;
+            }
+        }
+        for (field, value) in commit.state {
+            match value {
+                Some(value) => self.session.fields.insert(field, value),
+                None => self.session.fields.remove(&field),
+            };
+        }
+        Ok(())
+    }
+
+    /// Commits everything that waits, and waits for it.
+    pub(super) async fn flush(&mut self) -> Result<(), CycleError> {
+        self.launch().await?;
+        self.settle().await
+    }
+}

@@ -1,0 +1,103 @@
+//! What leaves the versions: records that a complete listing no longer lists, and those that aged
+//! out.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Cycle;
+use crate::pipeline::CycleError;
+use crate::pipeline::batch::{MAX_RECORDS, deletion};
+use crate::pipeline::detect::rfc3339;
+use crate::pipeline::session::split_field;
+use crate::pipeline::versions::key_hash;
+
+/// Vanished records looked up in the store at a time.
+const DELETIONS_AT_ONCE: usize = 10_000;
+
+impl Cycle<'_> {
+    /// Publishes what a complete listing no longer lists.
+    pub(super) async fn delete_vanished(
+        &mut self,
+        stream: usize,
+        name: &Arc<str>,
+    ) -> Result<(), CycleError> {
+        if self.streams[stream].rejected > 0 {
+            // One of the rejected may be a record that is thought to be gone.
+            self.warn(format!(
+                "stream {name}: some records could not be read; nothing is called deleted"
+            ));
+            return Ok(());
+        }
+        let publish = self
+            .pipeline
+            .config
+            .change_detection
+            .deletions
+            .unwrap_or(true);
+        loop {
+            let Some(table) = self
+                .session
+                .tables
+                .get(name)
+                .filter(|table| table.unseen() > 0)
+            else {
+                return Ok(());
+            };
+            let mut vanished = HashSet::new();
+            let mut fields = Vec::new();
+            self.pipeline
+                .store
+                .scan_versions(&self.session.lease.connector, &mut |field, known| {
+                    let Some((of, key)) = split_field(field) else {
+                        return;
+                    };
+                    let hash = key_hash(key);
+                    if of == &**name
+                        && fields.len() < DELETIONS_AT_ONCE
+                        && table.get(hash).is_some_and(|known| !known.seen)
+                        && vanished.insert(hash)
+                    {
+                        fields.push((key.to_owned(), field.to_vec(), known));
+                    }
+                })
+                .await?;
+            if fields.is_empty() {
+                // Known here but not in the store: the next commit finds out why.
+                return Ok(());
+            }
+            for (key, field, known) in fields {
+                if self.batch.is_full(self.most) {
+                    self.launch().await?;
+                }
+                let time = rfc3339(self.pipeline.clock.now());
+                let signal = publish.then(|| deletion(&key, known.version, time));
+                self.batch.delete(field, signal);
+                if let Some(table) = self.session.tables.get_mut(name) {
+                    table.remove(key_hash(&key));
+                }
+                if self.stop.is_cancelled() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Forgets versions of an incremental stream that are too old or too many.
+    pub(super) async fn retire(&mut self, name: &Arc<str>) -> Result<(), CycleError> {
+        let Some(retired) = self.pipeline.find_retired(self.session, name).await? else {
+            return Ok(());
+        };
+        let count = retired.len() as u64;
+        for chunk in retired.chunks(MAX_RECORDS * 5) {
+            for (key, field) in chunk {
+                self.batch.delete(field.clone(), None);
+                if let Some(table) = self.session.tables.get_mut(name) {
+                    table.remove(*key);
+                }
+            }
+            self.launch().await?;
+        }
+        self.pipeline.metrics.versions_evicted(name, count);
+        self.flush().await
+    }
+}

@@ -1,0 +1,75 @@
+//! The one atomic write and its answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::VersionEntry;
+use crate::signal::{Origin, Signal};
+
+/// One atomic write. Build one, keep it until a definite answer, never change it in between.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// The connector's last applied sequence + 1.
+    pub sequence: u64,
+    /// Output stream and its limits.
+    pub output: Output,
+    /// What the signals have in common.
+    pub origin: Origin,
+    /// In the order in which consumers shall see them.
+    pub signals: Vec<Signal>,
+    /// Versions to set.
+    pub versions: Vec<VersionEntry>,
+    /// Version fields to remove.
+    pub gone: Vec<Vec<u8>>,
+    /// State fields to set, or to remove where the value is `None`.
+    pub state: Vec<(String, Option<String>)>,
+    /// Records that failed.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// An output stream and how full it may become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Name without prefix: `raw-input-signals`.
+    pub stream: Arc<str>,
+    /// Commits that would pass this length answer [`Committed::Full`]; 0 means no limit. The
+    /// embedded store, whose readers are not known to it, drops the oldest entries instead.
+    pub max_len: u64,
+}
+
+/// A record that could not become a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Stream name.
+    pub stream: String,
+    /// Why, in words for the operator.
+    pub reason: String,
+    /// The record as it was received, cut at 64 KiB.
+    pub data: Bytes,
+}
+
+/// Answer to [`Store::commit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// Applied now, or applied before and the reply was lost: the same thing to the caller.
+    Applied {
+        /// Whether the lease key still names this owner; `false` means stop at the page boundary.
+        lease_held: bool,
+    },
+    /// Refused: another epoch or owner may write. Nothing was written.
+    Fenced,
+    /// Refused: the stored sequence is not the one before this commit's. Nothing was written.
+    Gap {
+        /// The stored sequence.
+        stored: u64,
+    },
+    /// Refused: the output stream is full and its consumers have not read it. Nothing was written.
+    Full {
+        /// Entries in the stream.
+        length: u64,
+    },
+    /// The store did not answer in time; the commit may or may not have been applied, now or
+    /// later. The sequence must not be reused for other content: acquire anew, then reload.
+    InDoubt,
+}
