@@ -1,7 +1,9 @@
 //! Every case under `tests/fixtures/providers/<provider>/<case>/`, played by one test.
 //!
 //! `responses.json` says what the provider is asked, in order, and what it answers, poll by poll;
-//! `signals.json` says what each poll publishes and how it ends. A case needs no Rust. `{base}`
+//! `signals.json` says what each poll publishes and how it ends. A case needs no Rust. An exchange
+//! may name `requestHeaders`, and of a JSON body the members that matter as `requestJson`. `check`
+//! says the same of the `check` command. `{base}`
 //! stands for the address of the provider everywhere. A case of type `MANIFEST` names a manifest
 //! beside it. Bodies are files under
 //! `<provider>/bodies/`, where `PROVENANCE.md` says where they come from.
@@ -95,7 +97,7 @@ async fn play(case: &Path) -> Result<(), String> {
     let provider = Provider::start(case).await;
     let mut bench = Bench::new(case, &script, &provider.base).await;
     let mut polls = Vec::new();
-    for poll in script["polls"].as_array().unwrap() {
+    for poll in script["polls"].as_array().into_iter().flatten() {
         provider.expect(poll.as_array().unwrap());
         polls.push(bench.poll(&provider.base).await);
         let problems = provider.problems();
@@ -103,7 +105,15 @@ async fn play(case: &Path) -> Result<(), String> {
             return Err(format!("poll {}: {}", polls.len(), problems.join("\n")));
         }
     }
-    let ours = json!({ "polls": polls });
+    let mut ours = json!({ "polls": polls });
+    if let Some(exchanges) = script["check"].as_array() {
+        provider.expect(exchanges);
+        ours["check"] = bench.check(&provider.base).await;
+        let problems = provider.problems();
+        if !problems.is_empty() {
+            return Err(format!("check: {}", problems.join("\n")));
+        }
+    }
     if UPDATE.is_some() {
         let text = serde_json::to_string_pretty(&ours).unwrap() + "\n";
         std::fs::write(case.join("signals.json"), text).unwrap();
@@ -121,6 +131,10 @@ async fn play(case: &Path) -> Result<(), String> {
         Some((poll, (ours, theirs))) => {
             format!("poll {}: got {ours:#}\ninstead of {theirs:#}", poll + 1)
         }
+        None if ours["check"] != expected["check"] => format!(
+            "check: got {:#}\ninstead of {:#}",
+            ours["check"], expected["check"]
+        ),
         None => "another number of polls".to_owned(),
     })
 }
@@ -189,6 +203,23 @@ impl Bench {
             session,
             store,
             after: None,
+        }
+    }
+
+    /// What `check` finds out.
+    async fn check(&self, base: &str) -> Value {
+        let shown = |texts: Vec<String>| -> Vec<String> {
+            texts
+                .iter()
+                .map(|text| text.replace(base, "{base}"))
+                .collect()
+        };
+        match self.pipeline.source.check().await {
+            Ok(report) => json!({
+                "proven": shown(report.proven),
+                "warnings": shown(report.warnings),
+            }),
+            Err(error) => json!({ "error": shown(vec![error.to_string()])[0] }),
         }
     }
 
@@ -288,6 +319,8 @@ struct Script {
 struct Exchange {
     request: String,
     request_headers: BTreeMap<String, Value>,
+    /// The body, or those of its members that matter.
+    request_json: Value,
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -350,6 +383,7 @@ impl Provider {
                 .unwrap_or_default()
                 .into_iter()
                 .collect(),
+            request_json: value["requestJson"].clone(),
             status: value["status"]
                 .as_u64()
                 .map_or(200, |status| u16::try_from(status).unwrap()),
@@ -387,6 +421,8 @@ async fn answer(
     request: Request,
 ) -> Response {
     let asked = canonical(&format!("{} {}", request.method(), request.uri()));
+    let (request, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let mut script = script.lock().unwrap();
     let Some(exchange) = script.exchanges.pop_front() else {
         script
@@ -403,11 +439,19 @@ async fn answer(
     }
     for (name, expected) in &exchange.request_headers {
         let sent = request
-            .headers()
+            .headers
             .get(name)
             .map(|value| value.to_str().unwrap());
         if sent != expected.as_str() {
             let problem = format!("{asked}: header {name} is {sent:?} instead of {expected}");
+            script.problems.push(problem);
+        }
+    }
+    if !exchange.request_json.is_null() {
+        let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if !holds(&sent, &exchange.request_json) {
+            let expected = &exchange.request_json;
+            let problem = format!("{asked}: the body is {sent} instead of {expected}");
             script.problems.push(problem);
         }
     }
@@ -416,6 +460,16 @@ async fn answer(
         response = response.header(name, value);
     }
     response.body(Body::from(exchange.body)).unwrap()
+}
+
+/// Whether `sent` has every member that `expected` has, at every level.
+fn holds(sent: &Value, expected: &Value) -> bool {
+    match (sent, expected) {
+        (Value::Object(sent), Value::Object(expected)) => expected
+            .iter()
+            .all(|(name, value)| holds(sent.get(name).unwrap_or(&Value::Null), value)),
+        _ => sent == expected,
+    }
 }
 
 /// Method, path and decoded query in one order.

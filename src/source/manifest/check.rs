@@ -4,7 +4,6 @@ use std::sync::atomic::AtomicBool;
 
 use super::ManifestSource;
 use super::errors::Verdicts;
-use super::options::RequestOptions;
 use super::retriever::{ParentCache, Probe, probe};
 use super::template::Template;
 use crate::client::{FetchError, Response, without_query};
@@ -64,9 +63,11 @@ async fn health(
     let path = path
         .text(&run.context())
         .map_err(|error| run.misconfigured(error))?;
-    let request = requester.plain(&path, RequestOptions::default(), &run.context())?;
+    let method = check.method.clone();
+    let request = requester.plain(method, &path, check.body.as_deref(), &run.context())?;
     let verdicts = Verdicts {
         handler: &requester.errors,
+        refusals: run.refusals,
         stream: run.stream,
         config: run.config,
         clock: run.clock,

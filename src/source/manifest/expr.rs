@@ -69,7 +69,8 @@ impl Expr {
         &self.template
     }
 
-    fn context<'a>(&'a self, context: &Context<'a>) -> Context<'a> {
+    /// `context` with the parameters of the component.
+    pub(super) fn context<'a>(&'a self, context: &Context<'a>) -> Context<'a> {
         context.clone().with("parameters", &*self.parameters)
     }
 

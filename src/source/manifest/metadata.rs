@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fields::{kind_name, problem};
+use super::errors::Refusals;
+use super::fields::{self, kind_name, problem};
+use super::template::Template;
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
 use crate::json::Pointer;
 
@@ -27,6 +29,8 @@ pub struct Metadata {
     pub signals: BTreeMap<Arc<str>, SignalMetadata>,
     /// How `check` proves address and identity.
     pub health_check: Option<HealthCheck>,
+    /// What refusals are about, where their status does not tell.
+    pub(super) refusals: Refusals,
     /// How fast requests may follow each other.
     pub requests_per_second: Option<f64>,
 }
@@ -54,10 +58,14 @@ pub struct SignalMetadata {
 }
 
 /// `metadata.connector.health_check`
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct HealthCheck {
     /// Path below the requester's base address; a template that sees the configuration.
     pub path: String,
+    /// Default GET.
+    pub method: http::Method,
+    /// JSON to send.
+    pub body: Option<String>,
     /// Status that means healthy. Default 200.
     pub expected_status: u16,
     /// Bound on the request.
@@ -66,13 +74,14 @@ pub struct HealthCheck {
     pub identity: Vec<Pointer>,
 }
 
-const CONNECTOR_KEYS: [&str; 11] = [
+const CONNECTOR_KEYS: [&str; 12] = [
     "id",
     "version",
     "display_name",
     "poll_interval_seconds",
     "signals",
     "health_check",
+    "refusals",
     "rate_limits",
     "webhooks",
     "oauth",
@@ -89,7 +98,15 @@ const SIGNAL_KEYS: [&str; 8] = [
     "freshness",
     "cursor",
 ];
-const HEALTH_KEYS: [&str; 4] = ["path", "expected_status", "timeout_seconds", "identity"];
+const HEALTH_KEYS: [&str; 6] = [
+    "path",
+    "http_method",
+    "body_json",
+    "expected_status",
+    "timeout_seconds",
+    "identity",
+];
+const REFUSAL_KEYS: [&str; 2] = ["credentials", "permission"];
 const RATE_KEYS: [&str; 2] = ["requests_per_second", "strategy"];
 
 /// Reads `metadata.connector` of a manifest. `streams` are the names that `signals` may use.
@@ -119,6 +136,7 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
                 }
             }
             "health_check" => metadata.health_check = reader.health_check(value, at),
+            "refusals" => metadata.refusals = reader.refusals(value),
             "rate_limits" => metadata.requests_per_second = reader.rate(value),
             // Read by the parts of the worker that they are about.
             _ => {}
@@ -309,6 +327,8 @@ impl Reader {
             expected_status: 200,
             timeout: None,
             identity: Vec::new(),
+            method: http::Method::GET,
+            body: None,
         };
         for (key, _, value) in self.members("health_check", node, &HEALTH_KEYS) {
             match key {
@@ -319,6 +339,12 @@ impl Reader {
                     }
                     _ => self.wrong(key, value, "a status of HTTP"),
                 },
+                "http_method" => match value.as_str() {
+                    Some("GET") => {}
+                    Some("POST") => check.method = http::Method::POST,
+                    _ => self.wrong(key, value, "GET or POST"),
+                },
+                "body_json" => check.body = Some(value.to_value().to_string()),
                 "timeout_seconds" => check.timeout = self.seconds(key, value),
                 _ => check.identity = self.pointers(key, value),
             }
@@ -328,6 +354,29 @@ impl Reader {
             return None;
         }
         Some(check)
+    }
+
+    fn refusals(&mut self, node: &Node) -> Refusals {
+        let mut refusals = Refusals::default();
+        for (key, _, value) in self.members("refusals", node, &REFUSAL_KEYS) {
+            let predicate = self.template(key, value);
+            if key == "credentials" {
+                refusals.credentials = predicate;
+            } else {
+                refusals.permission = predicate;
+            }
+        }
+        refusals
+    }
+
+    fn template(&mut self, key: &str, node: &Node) -> Option<Template> {
+        match fields::template_of(key, node) {
+            Ok(template) => Some(template),
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
     }
 
     fn rate(&mut self, node: &Node) -> Option<f64> {
@@ -375,7 +424,8 @@ metadata:
     poll_interval_seconds: 300
     signals:
       issues: { subject: /id, time: /fields/updated, version: [/a, /b], ordered: true, deletions: false }
-    health_check: { path: /myself, timeout_seconds: 5 }
+    health_check: { path: /myself, timeout_seconds: 5, http_method: POST, body_json: { query: '{me}' } }
+    refusals: { permission: '{{ response.error == 1 }}' }
     rate_limits: { requests_per_second: 50, strategy: token_bucket }
     webhooks: { anything: 1 }
 ",
@@ -387,7 +437,13 @@ metadata:
         assert_eq!(issues.version.len(), 2);
         assert_eq!(issues.deletions, Some(false));
         assert_eq!(metadata.requests_per_second, Some(50.0));
-        assert_eq!(metadata.health_check.unwrap().expected_status, 200);
+        let check = metadata.health_check.unwrap();
+        assert_eq!(
+            (check.expected_status, check.method),
+            (200, http::Method::POST)
+        );
+        assert_eq!(check.body.as_deref(), Some(r#"{"query":"{me}"}"#));
+        assert!(metadata.refusals.permission.is_some() && metadata.refusals.credentials.is_none());
     }
 
     #[test]

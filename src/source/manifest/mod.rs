@@ -152,6 +152,7 @@ impl ManifestSource {
             config: &self.config,
             clock: self.clock,
             secrets: &self.secrets,
+            refusals: &self.manifest.metadata.refusals,
             no_parameters: &self.no_parameters,
         }
     }

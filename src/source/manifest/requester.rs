@@ -178,20 +178,30 @@ impl Requester {
     }
 
     /// A request for another path of the same provider, without what the stream's own asks for.
+    /// `body` is JSON.
     pub(super) fn plain(
         &self,
+        method: Method,
         path: &str,
-        extra: RequestOptions,
+        body: Option<&str>,
         context: &Context<'_>,
     ) -> Result<Request, FetchError> {
         let bare = Self {
             path: None,
             query: Vec::new(),
             body: Body::None,
-            method: Method::GET,
+            method,
             ..self.clone()
         };
-        bare.request(Some(path.trim_start_matches('/')), extra, context)
+        let path = path.trim_start_matches('/');
+        let mut request = bare.request(Some(path), RequestOptions::default(), context)?;
+        if let Some(body) = body {
+            if !request.headers.contains_key(http::header::CONTENT_TYPE) {
+                set_header(&mut request.headers, "content-type", "application/json")?;
+            }
+            request.body = Some(body.to_owned().into());
+        }
+        Ok(request)
     }
 
     fn own_options(&self, context: &Context<'_>) -> Result<RequestOptions, FetchError> {

@@ -9,7 +9,7 @@ use crate::document::{Kind, Node, Problem};
 use crate::json::{Map, Value, parse, validate};
 use crate::source::manifest::expr::{Expr, unsupported};
 use crate::source::manifest::fields::{list, optional, problem, text, type_of};
-use crate::source::manifest::template::{Binding, Context, EvalError};
+use crate::source::manifest::template::{Binding, Context, EvalError, Template};
 use crate::source::manifest::tree;
 
 /// Largest body of a successful answer that is read as a tree to find an error in it.
@@ -169,14 +169,22 @@ impl Filter {
     }
 }
 
-/// Predicates do not see the configuration.
 fn predicate_holds(
     predicate: &Expr,
     body: &Body<'_>,
     context: &Context<'_>,
 ) -> Result<bool, EvalError> {
+    holds(predicate.template(), body, &predicate.context(context))
+}
+
+/// Whether a predicate holds of an answer. Predicates do not see the configuration.
+pub(super) fn holds(
+    predicate: &Template,
+    body: &Body<'_>,
+    context: &Context<'_>,
+) -> Result<bool, EvalError> {
     let pruned;
-    let response = match predicate.template().paths("response") {
+    let response = match predicate.paths("response") {
         // A listing of megabytes need not become a tree to see whether it has a message.
         Some(paths) if body.tree.get().is_none() => {
             pruned = validate(&body.response.body)

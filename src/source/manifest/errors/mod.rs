@@ -8,6 +8,7 @@
 mod backoff;
 mod filter;
 mod message;
+mod refusal;
 mod verdict;
 
 use crate::client::{Response, TransportError};
@@ -21,6 +22,7 @@ use backoff::Backoff;
 use filter::Filter;
 
 pub(super) use message::Secrets;
+pub(super) use refusal::Refusals;
 pub(super) use verdict::Verdicts;
 
 /// What to do with an answer.

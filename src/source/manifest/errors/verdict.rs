@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::backoff::NoWait;
 use super::message::{Secrets, provider_message};
+use super::refusal::{About, Refusals};
 use super::{Action, ErrorHandler, FailureType, Resolution, is_transport};
 use crate::client::{
     FetchError, Judge, Response, TransportError, Verdict, hinted_wait, without_query,
@@ -18,6 +19,7 @@ use crate::source::manifest::template::Context;
 /// The judge of one request of a stream.
 pub(in crate::source::manifest) struct Verdicts<'r> {
     pub(in crate::source::manifest) handler: &'r ErrorHandler,
+    pub(in crate::source::manifest) refusals: &'r Refusals,
     /// Named in every error.
     pub(in crate::source::manifest) stream: &'r str,
     pub(in crate::source::manifest) config: &'r Value,
@@ -133,6 +135,15 @@ impl Verdicts<'_> {
 
     fn failure(&self, response: &Response, resolution: &Resolution) -> FetchError {
         let words = self.words(response, resolution);
+        match self.refusals.about(response, &self.context()) {
+            Ok(Some(About::Credentials)) => return FetchError::Unauthorized(words),
+            Ok(Some(About::Permission)) => return FetchError::Forbidden(words),
+            Ok(None) => {}
+            Err(error) => {
+                let words = format!("stream {}: refusals: {error}", self.stream);
+                return FetchError::Misconfigured(words);
+            }
+        }
         match response.status.as_u16() {
             401 => FetchError::Unauthorized(words),
             403 => FetchError::Forbidden(words),

@@ -19,7 +19,7 @@ use self::pages::Pages;
 use self::reading::{Halt, Reading, Tally, ends_the_stream};
 use self::validators::Validators;
 use super::cursor::{OpenCursor, PartitionedCursor, Progress};
-use super::errors::Secrets;
+use super::errors::{Refusals, Secrets};
 use super::stream::Parts;
 use super::template::{Binding, Context};
 use crate::client::{Client, FetchError};
@@ -35,6 +35,7 @@ pub(super) struct Run<'r> {
     pub(super) config: &'r Value,
     pub(super) clock: Clock,
     pub(super) secrets: &'r Secrets,
+    pub(super) refusals: &'r Refusals,
     /// What `parameters` is where a component has none.
     pub(super) no_parameters: &'r Map,
 }

@@ -332,6 +332,7 @@ impl<'r> Pages<'r> {
 async fn send(run: &Run<'_>, parts: &Parts, asked: Asked) -> Result<Fetched, FetchError> {
     let verdicts = Verdicts {
         handler: &parts.requester.errors,
+        refusals: run.refusals,
         stream: run.stream,
         config: run.config,
         clock: run.clock,

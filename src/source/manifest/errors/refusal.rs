@@ -1,0 +1,45 @@
+//! What a refusal is about, where its status does not tell: some providers answer 200 with an
+//! error in the body, others 401 for a missing permission.
+
+use super::filter::{Body, holds};
+use crate::client::Response;
+use crate::source::manifest::template::{Context, EvalError, Template};
+
+/// `metadata.connector.refusals`: predicates that see `response`, `headers` and `request_url`.
+/// They are asked about refusals only, so they need not tell one from a success.
+#[derive(Debug, Clone, Default)]
+pub(in crate::source::manifest) struct Refusals {
+    /// The credentials are wrong, expired or revoked.
+    pub(in crate::source::manifest) credentials: Option<Template>,
+    /// The credentials are right, but may not do this.
+    pub(in crate::source::manifest) permission: Option<Template>,
+}
+
+/// What a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    Credentials,
+    Permission,
+}
+
+impl Refusals {
+    /// What the refusal `response` is about, if the manifest knows. `context` offers the clock.
+    pub(super) fn about(
+        &self,
+        response: &Response,
+        context: &Context<'_>,
+    ) -> Result<Option<About>, EvalError> {
+        let body = Body::new(response);
+        for (predicate, about) in [
+            (&self.permission, About::Permission),
+            (&self.credentials, About::Credentials),
+        ] {
+            if let Some(predicate) = predicate
+                && holds(predicate, &body, context)?
+            {
+                return Ok(Some(about));
+            }
+        }
+        Ok(None)
+    }
+}
