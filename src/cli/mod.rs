@@ -6,6 +6,7 @@ mod duration;
 mod global;
 mod leases;
 mod listing;
+mod manifest;
 mod parse;
 mod read;
 mod run;
@@ -19,6 +20,7 @@ pub use duration::parse_duration;
 pub use global::GlobalArgs;
 pub use leases::LeasesCommand;
 pub use listing::{ConfirmArgs, OutputArgs, OutputFormat};
+pub use manifest::{LintArgs, ManifestCommand};
 pub use read::{PreviewArgs, TailArgs};
 pub use run::{DemoArgs, NameArgs, RunArgs, StatusArgs};
 pub use state::StateCommand;
@@ -100,6 +102,9 @@ pub enum Command {
     /// Connector types that configuration may name
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
+    /// For those who write manifests
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     /// JSON Schema of connectors.json, for editors
     Schema {
         /// The schema of a published signal instead

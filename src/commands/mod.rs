@@ -10,6 +10,7 @@ pub mod demo;
 mod dlq;
 pub mod exit;
 mod leases;
+mod manifest;
 mod output;
 mod poll;
 mod preview;
@@ -66,6 +67,7 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
         }
         Some(Command::Dlq(command)) => until_signal(signals, dlq::dlq(&context, command)).await,
         Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
+        Some(Command::Manifest(command)) => manifest::manifest(command),
         Some(Command::Schema { signal }) => {
             let catalog = context.catalog().map_err(exit::Problems)?;
             let schema = if signal {

@@ -455,3 +455,55 @@ fn help_reads_like_a_page_of_documentation() {
     insta::assert_snapshot!("help_run", help(&["run", "--help"]));
     insta::assert_snapshot!("help_state_set", help(&["state", "set", "--help"]));
 }
+
+#[test]
+fn lint_tells_everything_that_is_wrong_with_a_manifest() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.yaml");
+    let lint = |more: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("connector-worker").unwrap();
+        let output = command
+            .env_clear()
+            .current_dir(directory.path())
+            .args(["manifest", "lint", "shop.yaml"])
+            .args(more)
+            .output()
+            .unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), stdout)
+    };
+    let good = include_str!("../../docs/creating-connectors.md");
+    let (_, good) = good.split_once("```yaml\n").unwrap();
+    let (good, _) = good.split_once("```").unwrap();
+    std::fs::write(&file, good).unwrap();
+    assert_eq!(lint(&["--deny-warnings"]), (0, String::new()));
+
+    let warned = good.replace(", airbyte_secret: true", "");
+    std::fs::write(&file, &warned).unwrap();
+    let (code, shown) = lint(&[]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        shown.contains(": warning: token looks like a secret"),
+        "{shown}"
+    );
+    assert_eq!(lint(&["--deny-warnings"]).0, 78);
+
+    let wrong = warned
+        .replace("config['token']", "confg['token']")
+        .replace("field_path:", "field_paht:");
+    std::fs::write(&file, wrong).unwrap();
+    let (code, shown) = lint(&[]);
+    assert_eq!(code, 78);
+    for part in [
+        ": error: BearerAuthenticator.api_token uses `confg`",
+        ": error: DpathExtractor has no field_path",
+        "did you mean field_path?) [unknown-field]",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let (_, json) = lint(&["-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["errors"], 3);
+    assert_eq!(json["findings"][0]["file"], "shop.yaml");
+    assert!(json["findings"][0]["line"].is_u64());
+}

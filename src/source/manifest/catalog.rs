@@ -11,7 +11,7 @@ use super::support::first_unsupported;
 use crate::document::{Node, Problem, parse_yaml};
 
 /// The built-in manifests: file name and text. A provider is one line here and one file there.
-const BUILT_IN: [(&str, &str); 3] = [
+pub(super) const BUILT_IN: [(&str, &str); 3] = [
     (
         "github.yaml",
         include_str!("../../../config/connectors/github.yaml"),
@@ -176,7 +176,7 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>, Vec<Problem>> {
 
 /// A manifest's name in snake case: its file's, or the directory's where the file is called
 /// `manifest.yaml`, as in a repository of connectors.
-fn name_of(path: &Path) -> String {
+pub fn name_of(path: &Path) -> String {
     let stem = |path: &Path| {
         path.file_stem()
             .map(|stem| stem.to_string_lossy().into_owned())

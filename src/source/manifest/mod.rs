@@ -13,6 +13,8 @@ mod expr;
 pub mod extract;
 pub mod fields;
 pub mod filter;
+pub mod format;
+pub mod lint;
 pub mod metadata;
 pub mod normalize;
 mod options;

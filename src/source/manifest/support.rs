@@ -5,7 +5,7 @@ use super::fields::type_of;
 use crate::document::{Kind, Node, Problem};
 
 /// Component types that run, or that do not matter to a read.
-const SUPPORTED: [&str; 49] = [
+pub(super) const SUPPORTED: [&str; 49] = [
     "DeclarativeStream",
     "SimpleRetriever",
     "HttpRequester",

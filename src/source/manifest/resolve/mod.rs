@@ -37,13 +37,13 @@ pub fn resolve(file: &str, document: &Node) -> Result<Node, Problem> {
     }
     references::replace(document)
         .map(add_source_type)
-        .and_then(|document| parameters::propagate("", document))
+        .and_then(parameters::hand_down)
         .and_then(normalise::spellings)
         .map_err(|problem| with_file(file, problem))
 }
 
 /// The root may leave its type out.
-fn add_source_type(mut document: Node) -> Node {
+pub(super) fn add_source_type(mut document: Node) -> Node {
     if let Kind::Map(entries) = &mut document.kind
         && !entries.iter().any(|entry| entry.key == "type")
     {
@@ -122,5 +122,20 @@ fn count(node: &Node) -> usize {
         Kind::List(items) => items.iter().map(count).sum(),
         Kind::Map(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
         _ => 0,
+    }
+}
+
+/// Calls `found` with every text of a document that may be a template, keys included.
+fn each_text(node: &Node, found: &mut dyn FnMut(&str)) {
+    match &node.kind {
+        Kind::String(text) => found(text),
+        Kind::List(items) => items.iter().for_each(|item| each_text(item, found)),
+        Kind::Map(entries) => {
+            for entry in entries {
+                found(&entry.key);
+                each_text(&entry.value, found);
+            }
+        }
+        _ => {}
     }
 }

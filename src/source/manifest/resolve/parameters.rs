@@ -1,27 +1,78 @@
 //! Default types of components, and `$parameters` handed down from a component to those inside.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
 use super::{Budget, Members, check_depth, count, into_map, into_members};
 use crate::document::{Kind, Node, Position, Problem};
 use crate::source::manifest::fields::{kind_name, problem};
+use crate::source::manifest::format;
+use crate::source::manifest::template::Template;
 
 /// The field that holds a component's parameters.
 const PARAMETERS: &str = "$parameters";
 
 /// Gives the component at `identifier` (`{parent type}.{field}`) and all inside it their default
-/// types and their parameters.
+/// types and their parameters, exactly as the reference does.
 ///
 /// A parameter also becomes a field of every component that does not have one of that name.
 /// Neither passes through plain maps, nor into JSON schemas.
+#[cfg(test)]
 pub(in crate::source::manifest) fn propagate(
     identifier: &str,
     component: Node,
 ) -> Result<Node, Problem> {
-    Propagating::default().component(identifier, component, &Members::new(), 0)
+    Propagating::default().component(identifier, component, &Parameters::new(), 0)
 }
+
+/// The same for a whole manifest, without what nothing reads: fields that a component does not
+/// have, and parameters that no template names. A schema handed down would otherwise stand in
+/// every component below.
+pub(in crate::source::manifest) fn hand_down(manifest: Node) -> Result<Node, Problem> {
+    let mut propagating = Propagating {
+        read: Some(parameters_read(&manifest)),
+        ..Propagating::default()
+    };
+    propagating.component("", manifest, &Parameters::new(), 0)
+}
+
+/// Parameters by name. Many components share one value.
+type Parameters = IndexMap<String, Rc<(Position, Node)>>;
 
 #[derive(Default)]
 struct Propagating {
     budget: Budget,
+    /// What templates read of the parameters; `None` keeps everything.
+    read: Option<Names>,
+}
+
+/// Some names, or all.
+enum Names {
+    All,
+    Some(HashSet<String>),
+}
+
+/// The parameters that the templates of a manifest name.
+fn parameters_read(manifest: &Node) -> Names {
+    let mut names = HashSet::new();
+    let mut all = false;
+    super::each_text(manifest, &mut |text| {
+        if !text.contains("parameters") || !text.contains('{') {
+            return;
+        }
+        let Ok(template) = Template::compile(text) else {
+            return;
+        };
+        for path in template.constant_reads("parameters") {
+            match path.first() {
+                Some(name) => drop(names.insert(name.clone())),
+                None => all = true,
+            }
+        }
+    });
+    if all { Names::All } else { Names::Some(names) }
 }
 
 impl Propagating {
@@ -29,7 +80,7 @@ impl Propagating {
         &mut self,
         identifier: &str,
         node: Node,
-        inherited: &Members,
+        inherited: &Parameters,
         depth: usize,
     ) -> Result<Node, Problem> {
         let Node { kind, at } = node;
@@ -40,7 +91,8 @@ impl Propagating {
         check_depth(depth, at)?;
         let mut members = into_members(entries);
         add_default_type(identifier, &mut members, at);
-        let mut parameters = self.copy(inherited, at)?;
+        self.budget.charge(inherited.len(), at)?;
+        let mut parameters = inherited.clone();
         parameters.extend(own_parameters(&mut members)?);
         let Some(kind) = component_type(&members) else {
             if !is_schema(&members) {
@@ -51,10 +103,11 @@ impl Propagating {
                 at,
             });
         };
-        for (key, value) in self.copy(&parameters, at)? {
-            let missing = members.get(&key).is_none_or(|(_, own)| is_falsy(own));
-            if missing {
-                members.insert(key, value);
+        for (key, value) in &parameters {
+            let missing = members.get(key).is_none_or(|(_, own)| is_falsy(own));
+            if missing && self.keeps_field(&kind, key) {
+                self.budget.charge(count(&value.1), at)?;
+                members.insert(key.clone(), (**value).clone());
             }
         }
         for (field, (_, value)) in &mut members {
@@ -78,9 +131,17 @@ impl Propagating {
                 parameters.insert(field.clone(), excluded);
             }
         }
-        if !parameters.is_empty() {
+        let mut kept = Members::new();
+        for (key, value) in parameters {
+            if !self.is_read(&key) {
+                continue;
+            }
+            self.budget.charge(count(&value.1), at)?;
+            kept.insert(key, (*value).clone());
+        }
+        if !kept.is_empty() {
             let value = Node {
-                kind: into_map(parameters),
+                kind: into_map(kept),
                 at,
             };
             members.insert(PARAMETERS.to_owned(), (at, value));
@@ -91,12 +152,26 @@ impl Propagating {
         })
     }
 
+    /// Whether a component of this type does anything with the field.
+    fn keeps_field(&self, kind: &str, field: &str) -> bool {
+        self.read.is_none()
+            || format::component(kind)
+                .is_none_or(|component| component.open || component.field(field).is_some())
+    }
+
+    fn is_read(&self, parameter: &str) -> bool {
+        match &self.read {
+            None | Some(Names::All) => true,
+            Some(Names::Some(names)) => names.contains(parameter),
+        }
+    }
+
     /// A plain map: only maps with a type directly inside it are components.
     fn nested_only(
         &mut self,
         identifier: &str,
         members: &mut Members,
-        parameters: &Members,
+        parameters: &Parameters,
         depth: usize,
     ) -> Result<(), Problem> {
         for (_, value) in members.values_mut() {
@@ -111,31 +186,28 @@ impl Propagating {
         &mut self,
         identifier: &str,
         slot: &mut Node,
-        parameters: &Members,
+        parameters: &Parameters,
         depth: usize,
     ) -> Result<(), Problem> {
         let node = std::mem::replace(slot, Node::synthetic(Kind::Null));
         *slot = self.component(identifier, node, parameters, depth + 1)?;
         Ok(())
     }
-
-    fn copy(&mut self, parameters: &Members, at: Position) -> Result<Members, Problem> {
-        let size = parameters.values().map(|(_, value)| count(value)).sum();
-        self.budget.charge(size, at)?;
-        Ok(parameters.clone())
-    }
 }
 
-fn own_parameters(members: &mut Members) -> Result<Members, Problem> {
+fn own_parameters(members: &mut Members) -> Result<Parameters, Problem> {
     match members.shift_remove(PARAMETERS) {
-        None => Ok(Members::new()),
+        None => Ok(Parameters::new()),
         Some((
             _,
             Node {
                 kind: Kind::Map(entries),
                 ..
             },
-        )) => Ok(into_members(entries)),
+        )) => Ok(into_members(entries)
+            .into_iter()
+            .map(|(key, value)| (key, Rc::new(value)))
+            .collect()),
         Some((key_at, value)) => Err(problem(
             key_at,
             format!("$parameters is {}", kind_name(&value)),

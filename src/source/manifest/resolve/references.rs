@@ -14,12 +14,25 @@ const VERBATIM: &str = "config_overrides";
 /// A text `#/a/b` anywhere becomes the value at that path. A map with `$ref` becomes the target's
 /// members overridden by its own; if the target is no map, the target itself.
 pub(in crate::source::manifest) fn replace(document: &Node) -> Result<Node, Problem> {
-    Replacing {
-        document,
-        active: Vec::new(),
-        budget: Budget::default(),
+    Replacing::of(document).node(document, 0)
+}
+
+/// As [`replace`], going on where a reference leads nowhere: it becomes null. The problems, in the
+/// order of the document, and whether the document came out of it.
+pub(in crate::source::manifest) fn replace_all(document: &Node) -> (Option<Node>, Vec<Problem>) {
+    let mut replacing = Replacing {
+        forgiven: Some(Vec::new()),
+        ..Replacing::of(document)
+    };
+    let result = replacing.node(document, 0);
+    let mut problems = replacing.forgiven.unwrap_or_default();
+    match result {
+        Ok(document) => (Some(document), problems),
+        Err(problem) => {
+            problems.push(problem);
+            (None, problems)
+        }
     }
-    .node(document, 0)
 }
 
 struct Replacing<'d> {
@@ -27,9 +40,20 @@ struct Replacing<'d> {
     /// References being followed, outermost first.
     active: Vec<&'d str>,
     budget: Budget,
+    /// Problems that do not end it; `None` where the first one does.
+    forgiven: Option<Vec<Problem>>,
 }
 
 impl<'d> Replacing<'d> {
+    fn of(document: &'d Node) -> Self {
+        Self {
+            document,
+            active: Vec::new(),
+            budget: Budget::default(),
+            forgiven: None,
+        }
+    }
+
     fn node(&mut self, node: &'d Node, depth: usize) -> Result<Node, Problem> {
         check_depth(depth, node.at)?;
         self.budget.charge(1, node.at)?;
@@ -96,17 +120,35 @@ impl<'d> Replacing<'d> {
     ) -> Result<Node, Problem> {
         if self.active.contains(&reference) {
             let chain = [&self.active[..], &[reference]].concat().join(" → ");
-            return Err(problem(
+            return self.nowhere(problem(
                 node.at,
                 format!("the reference leads back to itself: {chain}"),
                 "point one of them at a value that does not use the others",
             ));
         }
-        let target = self.look_up(node, reference)?;
+        let target = match self.look_up(node, reference) {
+            Ok(target) => target,
+            Err(problem) => return self.nowhere(problem),
+        };
         self.active.push(reference);
         let value = self.node(target, depth + 1);
         self.active.pop();
         value
+    }
+
+    fn nowhere(&mut self, problem: Problem) -> Result<Node, Problem> {
+        let Some(forgiven) = &mut self.forgiven else {
+            return Err(problem);
+        };
+        let at = problem.at.unwrap_or_default();
+        // What is referred to from many places is wrong once.
+        if !forgiven.contains(&problem) {
+            forgiven.push(problem);
+        }
+        Ok(Node {
+            kind: Kind::Null,
+            at,
+        })
     }
 
     /// The value at `#/{path}`. A key may hold slashes: at each level the whole rest of the path

@@ -107,6 +107,16 @@ impl Template {
             .collect()
     }
 
+    /// The constant keys under the variable `name`, one list per use; an empty one where all of it
+    /// is used.
+    pub(in crate::source::manifest) fn constant_reads(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = &[String]> {
+        let reads = self.0.reads.iter().filter(move |read| &*read.name == name);
+        reads.map(|read| &*read.path)
+    }
+
     pub(super) fn body(&self) -> &Body {
         &self.0.body
     }

@@ -58,6 +58,9 @@ pub use nested::Nested;
 use ast::Node;
 use value::Raise;
 
+/// Names of the functions that templates may call.
+pub(super) const FUNCTIONS: &[&str] = names::Function::NAMES;
+
 /// Bytes of text that a template may make.
 const MAX_TEXT: usize = 1 << 20;
 

@@ -7,6 +7,9 @@ macro_rules! names {
         pub(super) enum $kind { $($variant,)+ }
 
         impl $kind {
+            /// Every name.
+            pub(in crate::source::manifest) const NAMES: &[&str] = &[$($($name),+),+];
+
             /// The one of this name.
             pub(super) fn named(name: &str) -> Option<Self> {
                 match name {

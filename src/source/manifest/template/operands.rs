@@ -194,7 +194,7 @@ impl Parser {
     pub(super) fn filter(&mut self) -> Result<FilterCall, CompileError> {
         let name = self.expect_any_name()?;
         let Some(filter) = Filter::named(&name) else {
-            return self.error_before(format!("unknown filter `{name}`"));
+            return self.error_before(unknown("filter", &name, Filter::NAMES));
         };
         let args = if self.is_op("(") {
             self.arguments()?
@@ -208,7 +208,7 @@ impl Parser {
         let negated = self.take_name("not");
         let name = self.expect_any_name()?;
         let Some(test) = Test::named(&name) else {
-            return self.error_before(format!("unknown test `{name}`"));
+            return self.error_before(unknown("test", &name, Test::NAMES));
         };
         let ends = ["else", "or", "and", "is"];
         let args = match self.peek() {
@@ -231,5 +231,12 @@ impl Parser {
     fn test_argument(&mut self) -> Result<Expr, CompileError> {
         let argument = self.nested(Self::primary)?;
         self.postfix(argument)
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    match crate::document::did_you_mean(name, known.iter().copied()) {
+        Some(near) => format!("unknown {what} `{name}`: did you mean `{near}`?"),
+        None => format!("unknown {what} `{name}`"),
     }
 }
