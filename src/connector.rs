@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::document::Node;
 
 /// A connector that this process shall run: validated, defaults filled in, `${…}` substituted.
@@ -40,6 +43,8 @@ pub struct ConnectorConfig {
     pub tenant: Option<Arc<str>>,
     /// How changes are found.
     pub change_detection: ChangeDetection,
+    /// How deliveries of the provider are received.
+    pub webhook: WebhookConfig,
     /// What the provider needs: addresses, credentials, filters. A map.
     pub provider: Node,
 }
@@ -101,5 +106,58 @@ impl Default for ChangeDetection {
             retention_days: 90,
             max_keys: 1_000_000,
         }
+    }
+}
+
+/// How deliveries are received; each field is one of `webhook` in the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhookConfig {
+    /// Secrets that a delivery may be signed with; several during a rotation.
+    pub secrets: Vec<WebhookSecret>,
+    /// Networks that deliveries may come from; empty: any.
+    pub allow_ips: Vec<IpNet>,
+    /// How long the id of a delivery is remembered. Default 7 days.
+    pub dedupe: Duration,
+    /// Ids remembered at most. Default 1,000,000.
+    pub max_ids: u64,
+    /// Deliveries that may wait. Default 100,000.
+    pub max_queued: u64,
+    /// Bytes of deliveries that may wait. Default 256 MiB.
+    pub max_queued_bytes: u64,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            allow_ips: Vec::new(),
+            dedupe: Duration::from_hours(7 * 24),
+            max_ids: 1_000_000,
+            max_queued: 100_000,
+            max_queued_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What provider and worker share to know each other. `Debug` hides it.
+#[derive(Debug, Clone)]
+pub struct WebhookSecret(SecretString);
+
+impl WebhookSecret {
+    /// The secret, for who computes with it.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl From<&str> for WebhookSecret {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl PartialEq for WebhookSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
     }
 }

@@ -17,6 +17,7 @@ pub mod poller;
 pub mod pipeline;
 
 pub mod source;
+pub mod webhook;
 
 pub mod client;
 pub mod store;

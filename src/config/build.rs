@@ -1,13 +1,17 @@
 //! The settings of one entry, defaults filled in → [`ConnectorConfig`].
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::entry::Entry;
 use super::fields::{self, Default as FieldDefault};
 use super::settings::Checked;
-use crate::connector::{ChangeDetection, ConnectorConfig, RetryConfig};
+use crate::connector::{ChangeDetection, ConnectorConfig, RetryConfig, WebhookConfig, WebhookSecret};
 use crate::document::{Kind, Node};
+use crate::telemetry::register_secret;
 
 impl Entry<'_> {
     fn flag(&self, path: &str) -> Option<bool> {
@@ -124,7 +128,29 @@ impl Entry<'_> {
                 retention_days: self.small("changeDetection.retentionDays")?,
                 max_keys: self.integer("changeDetection.maxKeys")?,
             },
+            webhook: self.webhook()?,
             provider,
+        })
+    }
+
+    fn webhook(&self) -> Option<WebhookConfig> {
+        // A single address is the network that holds nothing else.
+        let network = |text: &str| {
+            let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+            text.parse::<IpNet>().ok().or_else(address)
+        };
+        let secrets = self.list("webhook.secrets");
+        for secret in &secrets {
+            register_secret(secret);
+        }
+        let allowed = self.list("webhook.allowIps");
+        Some(WebhookConfig {
+            secrets: secrets.into_iter().map(WebhookSecret::from).collect(),
+            allow_ips: allowed.into_iter().filter_map(network).collect(),
+            dedupe: Duration::from_hours(24) * self.small("webhook.dedupeDays")?,
+            max_ids: self.integer("webhook.maxIds")?,
+            max_queued: self.integer("webhook.maxQueued")?,
+            max_queued_bytes: self.integer("webhook.maxQueuedBytes")?,
         })
     }
 }

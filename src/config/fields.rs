@@ -333,7 +333,30 @@ pub(super) const FIELDS: &[Field] = &[
         default: Default::Integer(1_000_000),
         unit: Some("ids"),
         shared: false,
-        doc: "Ids of deliveries that are remembered at most.",
+        doc: "Ids of deliveries that are remembered at most; the oldest go first.",
+    },
+    Field {
+        path: "webhook.maxQueued",
+        rule: Rule::Integer {
+            min: 1,
+            max: 100_000_000,
+        },
+        default: Default::Integer(100_000),
+        unit: Some("deliveries"),
+        shared: false,
+        doc: "Deliveries that may wait; beyond it new ones are answered 503, which makes providers \
+              try again.",
+    },
+    Field {
+        path: "webhook.maxQueuedBytes",
+        rule: Rule::Integer {
+            min: 1_024,
+            max: 1_000_000_000_000,
+        },
+        default: Default::Integer(268_435_456),
+        unit: Some("bytes"),
+        shared: false,
+        doc: "Bytes of bodies that may wait; beyond it new ones are answered 503.",
     },
     Field {
         path: "providerConfig",

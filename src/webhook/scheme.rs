@@ -1,0 +1,189 @@
+//! How a delivery proves where it comes from: a handful of primitives that manifests combine, and
+//! the combinations that many providers share.
+
+use http::HeaderName;
+
+use super::Place;
+use crate::json::Pointer;
+
+/// One way to prove it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scheme {
+    /// A keyed hash over headers and body.
+    Hmac(Hmac),
+    /// The secret itself.
+    Token(Token),
+    /// A signed token that says who asks, but nothing of the body.
+    Jwt(Jwt),
+}
+
+/// A keyed hash (HMAC) over parts of the delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hmac {
+    /// Hash function.
+    pub hash: Hash,
+    /// Header with the signature.
+    pub header: HeaderName,
+    /// Between several signatures in the header; `None`: there is one.
+    pub separator: Option<char>,
+    /// What a signature begins with; of a list, those that do not are no signatures.
+    pub prefix: String,
+    /// How the hash is written.
+    pub encoding: Encoding,
+    /// What is hashed.
+    pub content: Vec<Content>,
+    /// How the secret becomes the key.
+    pub key: KeyForm,
+    /// When it was signed, and how far that may be from now.
+    pub stamp: Option<Stamp>,
+}
+
+/// Hash functions that are not broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// Ways to write a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Hexadecimal digits.
+    Hex,
+    /// Base64 with padding.
+    Base64,
+}
+
+/// A part of what is hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Itself.
+    Text(String),
+    /// A header's value.
+    Header(HeaderName),
+    /// The time as it was sent.
+    Timestamp,
+    /// The body, byte for byte.
+    Body,
+}
+
+/// How the secret becomes the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyForm {
+    /// Its bytes.
+    Text,
+    /// What its Base64 stands for, after this prefix.
+    Base64 {
+        /// `whsec_`.
+        prefix: String,
+    },
+}
+
+/// When a delivery was signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stamp {
+    /// Where it says so.
+    pub place: StampPlace,
+    /// Unit of the number.
+    pub unit: Unit,
+    /// Seconds that it may lie before or after now.
+    pub tolerance_seconds: i64,
+}
+
+/// Where the time stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StampPlace {
+    /// In the delivery.
+    At(Place),
+    /// In the signature header, as the item that begins so.
+    Item(String),
+}
+
+/// Units of a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Milliseconds,
+}
+
+/// The secret itself, sent along.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Token {
+    /// Where it stands.
+    pub place: Place,
+    /// Where a list stands of which every element holds it, at a place of its own.
+    pub each: Option<Pointer>,
+}
+
+/// A JSON Web Token signed with the secret (HS256).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jwt {
+    /// Where it stands.
+    pub place: Place,
+    /// What stands before it: `JWT `, `Bearer `.
+    pub prefix: String,
+    /// Whether it carries `qsh`, the hash of method, path and query.
+    pub query_hash: bool,
+}
+
+/// Names of the schemes that need no description.
+pub const PRESETS: [&str; 3] = ["standard_webhooks", "svix", "stripe"];
+
+impl Scheme {
+    /// The scheme that [`PRESETS`] calls so.
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "standard_webhooks" => Some(standard("webhook-id", "webhook-timestamp", "webhook-signature")),
+            "svix" => Some(standard("svix-id", "svix-timestamp", "svix-signature")),
+            "stripe" => Some(Self::Hmac(Hmac {
+                hash: Hash::Sha256,
+                header: HeaderName::from_static("stripe-signature"),
+                separator: Some(','),
+                prefix: "v1=".to_owned(),
+                encoding: Encoding::Hex,
+                content: vec![
+                    Content::Timestamp,
+                    Content::Text(".".to_owned()),
+                    Content::Body,
+                ],
+                key: KeyForm::Text,
+                stamp: Some(Stamp {
+                    place: StampPlace::Item("t=".to_owned()),
+                    unit: Unit::Seconds,
+                    tolerance_seconds: 300,
+                }),
+            })),
+            _ => None,
+        }
+    }
+}
+
+/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
+fn standard(id: &'static str, timestamp: &'static str, signature: &'static str) -> Scheme {
+    Scheme::Hmac(Hmac {
+        hash: Hash::Sha256,
+        header: HeaderName::from_static(signature),
+        separator: Some(' '),
+        prefix: "v1,".to_owned(),
+        encoding: Encoding::Base64,
+        content: vec![
+            Content::Header(HeaderName::from_static(id)),
+            Content::Text(".".to_owned()),
+            Content::Timestamp,
+            Content::Text(".".to_owned()),
+            Content::Body,
+        ],
+        key: KeyForm::Base64 {
+            prefix: "whsec_".to_owned(),
+        },
+        stamp: Some(Stamp {
+            place: StampPlace::At(Place::Header(HeaderName::from_static(timestamp))),
+            unit: Unit::Seconds,
+            tolerance_seconds: 300,
+        }),
+    })
+}
