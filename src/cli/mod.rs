@@ -11,6 +11,7 @@ mod parse;
 mod read;
 mod run;
 mod state;
+mod webhook;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +25,7 @@ pub use manifest::{LintArgs, ManifestCommand};
 pub use read::{PreviewArgs, TailArgs};
 pub use run::{DemoArgs, NameArgs, RunArgs, StatusArgs};
 pub use state::StateCommand;
+pub use webhook::{RecordedArgs, SendArgs, VerifyArgs, WebhookCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,6 +101,9 @@ pub enum Command {
     /// Records that could not become signals
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Recorded webhook deliveries: sign and send one, or find out why one is not trusted
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Connector types that configuration may name
     #[command(subcommand)]
     Connectors(ConnectorsCommand),

@@ -22,6 +22,7 @@ mod state;
 mod status;
 mod tail;
 mod validate;
+mod webhook;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -66,6 +67,12 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
             until_signal(signals, leases::leases(&context, command)).await
         }
         Some(Command::Dlq(command)) => until_signal(signals, dlq::dlq(&context, command)).await,
+        Some(Command::Webhook(command)) => {
+            tokio::select! {
+                code = webhook::webhook(&context, command) => code,
+                code = interrupted(signals) => code,
+            }
+        }
         Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
         Some(Command::Manifest(command)) => manifest::manifest(command),
         Some(Command::Schema { signal }) => {

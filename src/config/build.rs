@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use super::entry::Entry;
 use super::fields::{self, Default as FieldDefault};
 use super::settings::Checked;
-use crate::connector::{ChangeDetection, ConnectorConfig, RetryConfig, WebhookConfig, WebhookSecret};
+use crate::connector::{
+    ChangeDetection, ConnectorConfig, RetryConfig, WebhookConfig, WebhookSecret,
+};
 use crate::document::{Kind, Node};
 use crate::telemetry::register_secret;
 

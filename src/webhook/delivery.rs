@@ -1,6 +1,7 @@
 //! One request of a provider, and whether it is known to come from there.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -21,16 +22,16 @@ pub struct Delivery<S> {
     pub body: Bytes,
     /// When it was received.
     pub received: Timestamp,
-    pub(super) state: S,
+    trust: PhantomData<S>,
 }
 
 /// Anybody may have sent it.
 #[derive(Debug, Clone, Copy)]
-pub struct Unverified;
+pub enum Unverified {}
 
 /// Sent by who knows the secret. Made by verification alone.
 #[derive(Debug, Clone, Copy)]
-pub struct Verified(pub(super) ());
+pub enum Verified {}
 
 impl Delivery<Unverified> {
     /// What a stranger sent.
@@ -48,13 +49,13 @@ impl Delivery<Unverified> {
             headers,
             body,
             received,
-            state: Unverified,
+            trust: PhantomData,
         }
     }
 }
 
 impl<S> Delivery<S> {
-    pub(super) fn with_state<T>(self, state: T) -> Delivery<T> {
+    pub(super) fn with_trust<T>(self) -> Delivery<T> {
         Delivery {
             method: self.method,
             path: self.path,
@@ -62,7 +63,7 @@ impl<S> Delivery<S> {
             headers: self.headers,
             body: self.body,
             received: self.received,
-            state,
+            trust: PhantomData,
         }
     }
 }

@@ -32,7 +32,9 @@ pub fn explain(
     now: Timestamp,
 ) -> Finding {
     let verify = |secrets: &[WebhookSecret], delivery: Delivery<Unverified>| {
-        Verifier::new(webhooks, secrets).verify(delivery, now).map(drop)
+        Verifier::new(webhooks, secrets)
+            .verify(delivery, now)
+            .map(drop)
     };
     let refusal = match verify(secrets, delivery.clone()) {
         Ok(()) => {
@@ -63,11 +65,18 @@ pub fn explain(
                 "compare the headers with what the provider documents: {}",
                 places(webhooks).join(", ")
             ));
-            "the signature, or a header that is signed, is missing or not as the provider writes it".to_owned()
+            "the signature, or a header that is signed, is missing or not as the provider writes it"
+                .to_owned()
         }
         Refusal::Stale { age_seconds } => {
-            hints.push("check the clocks of both machines; a recorded delivery needs --at TIME".to_owned());
-            let direction = if age_seconds < 0 { "in the future" } else { "ago" };
+            hints.push(
+                "check the clocks of both machines; a recorded delivery needs --at TIME".to_owned(),
+            );
+            let direction = if age_seconds < 0 {
+                "in the future"
+            } else {
+                "ago"
+            };
             format!(
                 "the signature fits, but it was made {} s {direction}: outside the tolerance",
                 age_seconds.unsigned_abs()
@@ -75,7 +84,8 @@ pub fn explain(
         }
         Refusal::Mismatch => {
             // Another time cannot be the cause: the signature is looked at first.
-            let fits = |answer: Result<(), Refusal>| matches!(answer, Ok(()) | Err(Refusal::Stale { .. }));
+            let fits =
+                |answer: Result<(), Refusal>| matches!(answer, Ok(()) | Err(Refusal::Stale { .. }));
             for (body, what) in respelled(&delivery.body) {
                 let mut changed = delivery.clone();
                 changed.body = body;
@@ -136,9 +146,15 @@ fn respelled(body: &Bytes) -> Vec<(Bytes, &'static str)> {
     };
     found.push((tree.to_json().into(), "as compact JSON"));
     let spaced = spaced(&tree);
-    found.push((ascii(&spaced).into(), "as JSON with spaces and \\u escapes (Python's json.dumps)"));
+    found.push((
+        ascii(&spaced).into(),
+        "as JSON with spaces and \\u escapes (Python's json.dumps)",
+    ));
     found.push((spaced.into(), "as JSON with spaces after , and :"));
-    found.push((ascii(&String::from_utf8_lossy(&tree.to_json())).into(), "as compact JSON with \\u escapes"));
+    found.push((
+        ascii(&String::from_utf8_lossy(&tree.to_json())).into(),
+        "as compact JSON with \\u escapes",
+    ));
     if let Ok(value) = serde_json::from_slice::<serde_json::Value>(body)
         && let Ok(pretty) = serde_json::to_vec_pretty(&value)
     {
@@ -183,7 +199,10 @@ fn ascii(text: &str) -> String {
 }
 
 /// The secrets as somebody may have pasted them.
-fn respelled_secrets(secrets: &[WebhookSecret], webhooks: &Webhooks) -> Vec<(WebhookSecret, &'static str)> {
+fn respelled_secrets(
+    secrets: &[WebhookSecret],
+    webhooks: &Webhooks,
+) -> Vec<(WebhookSecret, &'static str)> {
     let mut found = Vec::new();
     for secret in secrets {
         let text = secret.expose();
@@ -196,9 +215,9 @@ fn respelled_secrets(secrets: &[WebhookSecret], webhooks: &Webhooks) -> Vec<(Web
         add(&format!("{text}\n"), "a line end that is part of it");
         add(text.trim_matches(['"', '\'']), "the quotes around it");
         add(text.trim_start_matches("whsec_"), "the whsec_ before it");
-        let wants_prefix = webhooks.schemes.iter().any(|scheme| {
-            matches!(scheme, Scheme::Hmac(hmac) if matches!(&hmac.key, KeyForm::Text))
-        });
+        let wants_prefix = webhooks.schemes.iter().any(
+            |scheme| matches!(scheme, Scheme::Hmac(hmac) if matches!(&hmac.key, KeyForm::Text)),
+        );
         if wants_prefix {
             add(&format!("whsec_{text}"), "the missing whsec_ before it");
         }
@@ -217,13 +236,17 @@ impl Webhooks {
             };
             let stamp = hmac.stamp.as_ref()?;
             let text = match &stamp.place {
-                StampPlace::At(place @ (Place::Header(_) | Place::Query(_) | Place::Body(_))) => place
-                    .find(&delivery.headers, delivery.query.as_deref(), &delivery.body)?
-                    .into_owned(),
+                StampPlace::At(place @ (Place::Header(_) | Place::Query(_) | Place::Body(_))) => {
+                    place
+                        .find(&delivery.headers, delivery.query.as_deref(), &delivery.body)?
+                        .into_owned()
+                }
                 StampPlace::Item(prefix) => {
                     let value = delivery.headers.get(&hmac.header)?.to_str().ok()?;
                     let mut items = value.split(hmac.separator?);
-                    items.find_map(|item| item.trim().strip_prefix(&**prefix))?.to_owned()
+                    items
+                        .find_map(|item| item.trim().strip_prefix(&**prefix))?
+                        .to_owned()
                 }
             };
             let number: i64 = text.parse().ok()?;

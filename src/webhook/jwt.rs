@@ -90,7 +90,12 @@ pub(super) fn query_hash<S>(request: &Delivery<S>) -> String {
         "" => "/",
         path => path,
     };
-    let canonical = format!("{}&{}&{}", request.method, path.replace('&', "%26"), query.join("&"));
+    let canonical = format!(
+        "{}&{}&{}",
+        request.method,
+        path.replace('&', "%26"),
+        query.join("&")
+    );
     let mut hash = String::with_capacity(64);
     for byte in Sha256::digest(canonical) {
         // Writing to a string cannot fail.

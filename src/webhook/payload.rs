@@ -55,6 +55,12 @@ impl Payload {
         }
     }
 
+    /// Whether a body of this content type and encoding can be read at all.
+    pub fn check_head(headers: &HeaderMap) -> Result<(), Unreadable> {
+        kind_of(headers)?;
+        is_gzip(headers).map(drop)
+    }
+
     /// The document.
     pub fn bytes(&self) -> &Bytes {
         &self.0
@@ -81,12 +87,6 @@ fn kind_of(headers: &HeaderMap) -> Result<Form, Unreadable> {
     }
 }
 
-/// Whether a body of this content type and encoding can be read at all.
-pub(super) fn check_head(headers: &HeaderMap) -> Result<(), Unreadable> {
-    kind_of(headers)?;
-    is_gzip(headers).map(drop)
-}
-
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Unreadable> {
     let Some(value) = headers.get(CONTENT_ENCODING) else {
         return Ok(false);
@@ -94,7 +94,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Unreadable> {
     match value.to_str().unwrap_or("?").trim() {
         "" => Ok(false),
         text if text.eq_ignore_ascii_case("identity") => Ok(false),
-        text if text.eq_ignore_ascii_case("gzip") || text.eq_ignore_ascii_case("x-gzip") => Ok(true),
+        text if text.eq_ignore_ascii_case("gzip") || text.eq_ignore_ascii_case("x-gzip") => {
+            Ok(true)
+        }
         _ => Err(Unreadable::ContentEncoding),
     }
 }
@@ -169,24 +171,35 @@ mod tests {
             decode(form, b"command=%2Fdo+it&x=1&x=2&x=3").as_deref(),
             Ok(r#"{"command":"/do it","x":["1","2","3"]}"#)
         );
-        assert!(matches!(decode(form, b"payload=%7B"), Err(Unreadable::Json(_))));
+        assert!(matches!(
+            decode(form, b"payload=%7B"),
+            Err(Unreadable::Json(_))
+        ));
     }
 
     #[test]
     fn only_json_and_forms_are_read() {
-        for kind in ["application/json; charset=utf-8", "application/cloudevents+json", ""] {
+        for kind in [
+            "application/json; charset=utf-8",
+            "application/cloudevents+json",
+            "",
+        ] {
             assert_eq!(decode(kind, b"{}").as_deref(), Ok("{}"), "{kind}");
         }
         for kind in ["text/html", "multipart/form-data; boundary=x", "image/png"] {
             assert_eq!(decode(kind, b"{}"), Err(Unreadable::ContentType), "{kind}");
         }
-        assert!(matches!(decode("application/json", b"{} x"), Err(Unreadable::Json(_))));
+        assert!(matches!(
+            decode("application/json", b"{} x"),
+            Err(Unreadable::Json(_))
+        ));
     }
 
     #[test]
     fn compression_cannot_exceed_the_bound() {
         let zip = |bytes: &[u8]| {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).unwrap();
             Bytes::from(encoder.finish().unwrap())
         };

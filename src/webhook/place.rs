@@ -119,7 +119,11 @@ mod tests {
         let find = |text: &str| {
             let place: Place = text.parse().unwrap();
             place
-                .find(&headers, Some("a=1&token=%20x"), br#"{"n":12,"t":"x\u0021","o":{}}"#)
+                .find(
+                    &headers,
+                    Some("a=1&token=%20x"),
+                    br#"{"n":12,"t":"x\u0021","o":{}}"#,
+                )
                 .map(Cow::into_owned)
         };
         assert_eq!(find("/n").as_deref(), Some("12"));

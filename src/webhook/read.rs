@@ -70,11 +70,14 @@ pub fn read(node: &Node, streams: &[Arc<str>]) -> (Webhooks, Vec<Problem>) {
             "signature" => webhooks.schemes = reader.each(value, Reader::scheme),
             "handshake" => webhooks.handshakes = reader.each(value, Reader::handshake),
             "id" => webhooks.id = reader.each(value, |reader, node| reader.place("id", node)),
-            "event" => webhooks.event = reader.each(value, |reader, node| reader.place("event", node)),
+            "event" => {
+                webhooks.event = reader.each(value, |reader, node| reader.place("event", node))
+            }
             "routes" => webhooks.routes = reader.routes(value),
             "details" => webhooks.details = reader.details(value),
             "max_body_bytes" => {
-                webhooks.max_body_bytes = reader.body_bound(value).unwrap_or(DEFAULT_MAX_BODY_BYTES);
+                webhooks.max_body_bytes =
+                    reader.body_bound(value).unwrap_or(DEFAULT_MAX_BODY_BYTES);
             }
             // Signal rules: read by the manifest, like those of other streams.
             _ => {}
@@ -117,7 +120,12 @@ impl Reader<'_> {
         self.complain(at, format!("unknown {what} \"{name}\""), fix);
     }
 
-    fn members<'n>(&mut self, place: &str, node: &'n Node, known: &[&str]) -> Vec<(&'n str, &'n Node)> {
+    fn members<'n>(
+        &mut self,
+        place: &str,
+        node: &'n Node,
+        known: &[&str],
+    ) -> Vec<(&'n str, &'n Node)> {
         if !matches!(node.kind, Kind::Map(_)) {
             self.complain(node.at, format!("{place} is no map"), "make it a map");
         }
@@ -133,7 +141,11 @@ impl Reader<'_> {
     }
 
     /// The elements of a list, or the one thing that stands in its place.
-    fn each<T>(&mut self, node: &Node, mut read: impl FnMut(&mut Self, &Node) -> Option<T>) -> Vec<T> {
+    fn each<T>(
+        &mut self,
+        node: &Node,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+    ) -> Vec<T> {
         match &node.kind {
             Kind::List(items) => items.iter().filter_map(|item| read(self, item)).collect(),
             _ => read(self, node).into_iter().collect(),
@@ -152,7 +164,11 @@ impl Reader<'_> {
         if let Kind::Bool(flag) = node.kind {
             return Some(flag);
         }
-        self.complain(node.at, format!("{key} is neither true nor false"), "make it true or false");
+        self.complain(
+            node.at,
+            format!("{key} is neither true nor false"),
+            "make it true or false",
+        );
         None
     }
 
@@ -171,7 +187,11 @@ impl Reader<'_> {
         let place = text.parse();
         if let Err(error) = &place {
             let error = format!("{error}");
-            self.complain(node.at, format!("{key} names no place in a delivery: \"{text}\""), error);
+            self.complain(
+                node.at,
+                format!("{key} names no place in a delivery: \"{text}\""),
+                error,
+            );
         }
         place.ok()
     }
@@ -189,7 +209,11 @@ impl Reader<'_> {
         let text = self.text(key, node)?;
         let name = HeaderName::from_str(text).ok();
         if name.is_none() {
-            self.complain(node.at, format!("{key} is no name of a header"), "write X-Name");
+            self.complain(
+                node.at,
+                format!("{key} is no name of a header"),
+                "write X-Name",
+            );
         }
         name
     }
@@ -214,7 +238,11 @@ impl Reader<'_> {
             return preset;
         }
         let Some(kind) = node.get("type") else {
-            self.complain(node.at, "signature has no type", format!("add type: {}", SCHEME_TYPES.join(", ")));
+            self.complain(
+                node.at,
+                "signature has no type",
+                format!("add type: {}", SCHEME_TYPES.join(", ")),
+            );
             return None;
         };
         match kind.as_str() {
@@ -222,7 +250,12 @@ impl Reader<'_> {
             Some("token") => self.token(node).map(Scheme::Token),
             Some("jwt") => self.jwt(node).map(Scheme::Jwt),
             other => {
-                self.unknown("type of signature", other.unwrap_or_default(), kind.at, &SCHEME_TYPES);
+                self.unknown(
+                    "type of signature",
+                    other.unwrap_or_default(),
+                    kind.at,
+                    &SCHEME_TYPES,
+                );
                 None
             }
         }
@@ -255,7 +288,11 @@ impl Reader<'_> {
                 }
                 "content" => scheme.content = self.content(value)?,
                 "key" => key_text = self.word(key, value, &[("text", true), ("base64", false)])?,
-                "key_prefix" => key_prefix = self.text(key, value).map(|text| (text.to_owned(), value.at)),
+                "key_prefix" => {
+                    key_prefix = self
+                        .text(key, value)
+                        .map(|text| (text.to_owned(), value.at))
+                }
                 "timestamp" => scheme.stamp = self.stamp(value),
                 _ => {}
             }
@@ -266,20 +303,36 @@ impl Reader<'_> {
                 scheme.key = KeyForm::Base64 { prefix };
             }
             (true, Some((_, at))) => {
-                self.complain(at, "key_prefix is only cut off a base64 key", "add key: base64");
+                self.complain(
+                    at,
+                    "key_prefix is only cut off a base64 key",
+                    "add key: base64",
+                );
             }
             (true, None) => {}
         }
         if scheme.content.contains(&Content::Timestamp) && scheme.stamp.is_none() {
-            self.complain(node.at, "content holds {timestamp}, and there is no timestamp", "add timestamp");
+            self.complain(
+                node.at,
+                "content holds {timestamp}, and there is no timestamp",
+                "add timestamp",
+            );
         }
         if !scheme.content.contains(&Content::Body) {
-            self.complain(node.at, "content leaves the body out: anybody could change it", "add {body}");
+            self.complain(
+                node.at,
+                "content leaves the body out: anybody could change it",
+                "add {body}",
+            );
         }
         match header {
             Some(name) => scheme.header = name,
             None if node.get("header").is_none() => {
-                self.complain(node.at, "signature has no header", "add the header that carries it");
+                self.complain(
+                    node.at,
+                    "signature has no header",
+                    "add the header that carries it",
+                );
                 return None;
             }
             None => return None,
@@ -292,7 +345,11 @@ impl Reader<'_> {
         let mut chars = text.chars();
         let (first, more) = (chars.next(), chars.next());
         if more.is_some() || first.is_none() {
-            self.complain(node.at, "separator is not one character", "write one such as \",\"");
+            self.complain(
+                node.at,
+                "separator is not one character",
+                "write one such as \",\"",
+            );
             return None;
         }
         first
@@ -336,19 +393,34 @@ impl Reader<'_> {
         for (key, value) in self.members("timestamp", node, &STAMP_KEYS) {
             match key {
                 "from" => place = self.place(key, value).map(StampPlace::At),
-                "item" => place = self.text(key, value).map(|item| StampPlace::Item(item.to_owned())),
+                "item" => {
+                    place = self
+                        .text(key, value)
+                        .map(|item| StampPlace::Item(item.to_owned()))
+                }
                 "unit" => {
-                    let units = [("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds)];
+                    let units = [
+                        ("seconds", Unit::Seconds),
+                        ("milliseconds", Unit::Milliseconds),
+                    ];
                     unit = self.word(key, value, &units)?;
                 }
                 _ => match value.kind {
                     Kind::Int(seconds @ 1..=86_400) => tolerance_seconds = seconds,
-                    _ => self.complain(value.at, "tolerance_seconds is no number from 1 to 86400", "mend it"),
+                    _ => self.complain(
+                        value.at,
+                        "tolerance_seconds is no number from 1 to 86400",
+                        "mend it",
+                    ),
                 },
             }
         }
         if place.is_none() && node.get("from").is_none() && node.get("item").is_none() {
-            self.complain(node.at, "timestamp says not where it stands", "add from or item");
+            self.complain(
+                node.at,
+                "timestamp says not where it stands",
+                "add from or item",
+            );
         }
         Some(Stamp {
             place: place?,
@@ -367,9 +439,16 @@ impl Reader<'_> {
             }
         }
         if node.get("from").is_none() {
-            self.complain(node.at, "signature says not where the token stands", "add from");
+            self.complain(
+                node.at,
+                "signature says not where the token stands",
+                "add from",
+            );
         }
-        Some(Token { place: place?, each })
+        Some(Token {
+            place: place?,
+            each,
+        })
     }
 
     fn jwt(&mut self, node: &Node) -> Option<Jwt> {
@@ -383,7 +462,11 @@ impl Reader<'_> {
             }
         }
         if node.get("from").is_none() {
-            self.complain(node.at, "signature says not where the token stands", "add from");
+            self.complain(
+                node.at,
+                "signature says not where the token stands",
+                "add from",
+            );
         }
         Some(Jwt {
             place: place?,
@@ -410,7 +493,11 @@ impl Reader<'_> {
             }
         }
         if node.get("answer").is_none() {
-            self.complain(node.at, "handshake has no answer", "add the place of what is sent back");
+            self.complain(
+                node.at,
+                "handshake has no answer",
+                "add the place of what is sent back",
+            );
         }
         let answer = answer?;
         let in_body = |place: &Place| matches!(place, Place::Body(_));
@@ -441,7 +528,11 @@ impl Reader<'_> {
                 Kind::Bool(flag) => Some(flag.to_string()),
                 Kind::Int(number) => Some(number.to_string()),
                 _ => {
-                    reader.complain(value.at, "a condition compares with a scalar", "write text, a number or a flag");
+                    reader.complain(
+                        value.at,
+                        "a condition compares with a scalar",
+                        "write text, a number or a flag",
+                    );
                     None
                 }
             });
@@ -487,12 +578,17 @@ impl Reader<'_> {
             action: Action::None,
             wake: false,
         };
-        let (mut stream, mut record, mut change, mut refetch) = (None, Pointer::default(), Change::Upsert, false);
+        let (mut stream, mut record, mut change, mut refetch) =
+            (None, Pointer::default(), Change::Upsert, false);
         for (key, value) in self.members("a route", node, &ROUTE_KEYS) {
             match key {
                 "stream" => {
                     let name = self.text(key, value)?;
-                    stream = self.streams.iter().find(|stream| ***stream == *name).cloned();
+                    stream = self
+                        .streams
+                        .iter()
+                        .find(|stream| ***stream == *name)
+                        .cloned();
                     if stream.is_none() {
                         let known = self.streams;
                         self.unknown("stream", name, value.at, known);
@@ -518,11 +614,22 @@ impl Reader<'_> {
                     refetch,
                 };
             }
-            None if ["record", "change", "refetch"].iter().any(|key| node.get(key).is_some()) => {
-                self.complain(node.at, "a route that publishes has no stream", "add stream");
+            None if ["record", "change", "refetch"]
+                .iter()
+                .any(|key| node.get(key).is_some()) =>
+            {
+                self.complain(
+                    node.at,
+                    "a route that publishes has no stream",
+                    "add stream",
+                );
             }
             None if !route.wake => {
-                self.complain(node.at, "a route does nothing", "add stream or wake: true, or write ignore");
+                self.complain(
+                    node.at,
+                    "a route does nothing",
+                    "add stream or wake: true, or write ignore",
+                );
             }
             None => {}
         }
@@ -535,7 +642,12 @@ impl Reader<'_> {
             self.complain(node.at, "details is no map", "write STREAM: PATH");
         }
         for entry in node.entries() {
-            let Some(stream) = self.streams.iter().find(|stream| ***stream == *entry.key).cloned() else {
+            let Some(stream) = self
+                .streams
+                .iter()
+                .find(|stream| ***stream == *entry.key)
+                .cloned()
+            else {
                 let known = self.streams;
                 self.unknown("stream", &entry.key, entry.key_at, known);
                 continue;
@@ -549,13 +661,20 @@ impl Reader<'_> {
             } else {
                 for (key, value) in self.members("a detail", &entry.value, &DETAIL_KEYS) {
                     match key {
-                        "path" => self.text(key, value).unwrap_or_default().clone_into(&mut detail.path),
+                        "path" => self
+                            .text(key, value)
+                            .unwrap_or_default()
+                            .clone_into(&mut detail.path),
                         _ => detail.record = self.pointer(key, value).unwrap_or_default(),
                     }
                 }
             }
             if detail.path.is_empty() {
-                self.complain(entry.value.at, "a detail has no path", "add the path of one record");
+                self.complain(
+                    entry.value.at,
+                    "a detail has no path",
+                    "add the path of one record",
+                );
             }
             details.insert(stream, detail);
         }
@@ -566,7 +685,11 @@ impl Reader<'_> {
     fn check_details(&mut self, webhooks: &Webhooks, node: &Node) {
         let routes = webhooks.routes.iter().flat_map(|(_, routes)| routes);
         for route in routes {
-            if let Action::Publish { stream, refetch: true, .. } = &route.action
+            if let Action::Publish {
+                stream,
+                refetch: true,
+                ..
+            } = &route.action
                 && !webhooks.details.contains_key(stream)
             {
                 self.complain(

@@ -45,7 +45,12 @@ impl Webhooks {
     /// The id under which a delivery is known: a repetition of it has the same.
     ///
     /// Where the provider sends none, the same body to the same connector is the same delivery.
-    pub fn id_of(&self, connector: &str, delivery: &Delivery<Verified>, payload: &Payload) -> String {
+    pub fn id_of(
+        &self,
+        connector: &str,
+        delivery: &Delivery<Verified>,
+        payload: &Payload,
+    ) -> String {
         let found = self.id.iter().find_map(|place| {
             let id = self.find(place, delivery, payload)?;
             (!id.is_empty()).then_some(id)
@@ -65,9 +70,18 @@ impl Webhooks {
     }
 
     #[expect(clippy::unused_self, reason = "reads as part of the manifest's word")]
-    fn find(&self, place: &Place, delivery: &Delivery<Verified>, payload: &Payload) -> Option<String> {
+    fn find(
+        &self,
+        place: &Place,
+        delivery: &Delivery<Verified>,
+        payload: &Payload,
+    ) -> Option<String> {
         place
-            .find(&delivery.headers, delivery.query.as_deref(), payload.bytes())
+            .find(
+                &delivery.headers,
+                delivery.query.as_deref(),
+                payload.bytes(),
+            )
             .map(std::borrow::Cow::into_owned)
     }
 
@@ -78,7 +92,12 @@ impl Webhooks {
     }
 
     /// The answer to a question that is no delivery.
-    pub fn handshake<S>(&self, delivery: &Delivery<S>, body: &[u8], signed: bool) -> Option<String> {
+    pub fn handshake<S>(
+        &self,
+        delivery: &Delivery<S>,
+        body: &[u8],
+        signed: bool,
+    ) -> Option<String> {
         let find = |place: &Place| place.find(&delivery.headers, delivery.query.as_deref(), body);
         self.handshakes
             .iter()
@@ -95,7 +114,11 @@ impl Route {
     /// Whether the delivery meets the route's conditions.
     pub fn applies(&self, delivery: &Delivery<Verified>, payload: &Payload) -> bool {
         self.when.iter().all(|(place, values)| {
-            let found = place.find(&delivery.headers, delivery.query.as_deref(), payload.bytes());
+            let found = place.find(
+                &delivery.headers,
+                delivery.query.as_deref(),
+                payload.bytes(),
+            );
             found.is_some_and(|found| values.iter().any(|value| *value == found))
         })
     }
@@ -134,6 +157,10 @@ fn hashed(what: &str, parts: &[&[u8]]) -> String {
     for part in parts {
         hash.update(part);
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{what}:{hex}")
 }

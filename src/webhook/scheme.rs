@@ -131,13 +131,17 @@ pub struct Jwt {
 }
 
 /// Names of the schemes that need no description.
-pub const PRESETS: [&str; 3] = ["standard_webhooks", "svix", "stripe"];
+pub(super) const PRESETS: [&str; 3] = ["standard_webhooks", "svix", "stripe"];
 
 impl Scheme {
     /// The scheme that [`PRESETS`] calls so.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
-            "standard_webhooks" => Some(standard("webhook-id", "webhook-timestamp", "webhook-signature")),
+            "standard_webhooks" => Some(standard(
+                "webhook-id",
+                "webhook-timestamp",
+                "webhook-signature",
+            )),
             "svix" => Some(standard("svix-id", "svix-timestamp", "svix-signature")),
             "stripe" => Some(Self::Hmac(Hmac {
                 hash: Hash::Sha256,

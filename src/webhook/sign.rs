@@ -100,10 +100,20 @@ fn with_hmac(
         }
         timestamp = Some(text);
     }
-    let tag = tag(hmac, &key, &signed.headers, timestamp.as_deref(), &signed.body)
-        .ok_or(Unsignable::Header)?;
+    let tag = tag(
+        hmac,
+        &key,
+        &signed.headers,
+        timestamp.as_deref(),
+        &signed.body,
+    )
+    .ok_or(Unsignable::Header)?;
     let encoded = match hmac.encoding {
-        Encoding::Hex => tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        Encoding::Hex => tag
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         Encoding::Base64 => STANDARD.encode(tag.as_ref()),
     };
     let value = format!("{before}{}{encoded}", hmac.prefix);
@@ -111,7 +121,11 @@ fn with_hmac(
     Ok(())
 }
 
-fn with_token(token: &Token, secret: &WebhookSecret, signed: &mut Signed) -> Result<(), Unsignable> {
+fn with_token(
+    token: &Token,
+    secret: &WebhookSecret,
+    signed: &mut Signed,
+) -> Result<(), Unsignable> {
     match &token.place {
         Place::Header(name) => {
             let mut value = value_of(secret.expose())?;
@@ -203,7 +217,11 @@ fn with_scalar(body: &Bytes, pointer: &Pointer, json: &str) -> Option<Bytes> {
     let old = json::get(body, pointer)?;
     let start = old.as_ptr() as usize - body.as_ptr() as usize;
     let end = start + old.len();
-    Some([&body[..start], json.as_bytes(), &body[end..]].concat().into())
+    Some(
+        [&body[..start], json.as_bytes(), &body[end..]]
+            .concat()
+            .into(),
+    )
 }
 
 /// Headers that a recorded delivery needs beside its signature.

@@ -10,7 +10,7 @@ use super::{Place, Scheme};
 use crate::json::Pointer;
 
 /// Body of a delivery where the manifest names no other bound.
-pub const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
+pub(super) const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Everything a manifest says of its provider's webhooks.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,21 @@ pub struct Webhooks {
     pub details: BTreeMap<Arc<str>, Detail>,
     /// Largest body that is read.
     pub max_body_bytes: usize,
+}
+
+impl Webhooks {
+    /// A provider of which only the signature is known.
+    pub fn of_scheme(scheme: Scheme) -> Self {
+        Self {
+            schemes: vec![scheme],
+            handshakes: Vec::new(),
+            id: Vec::new(),
+            event: Vec::new(),
+            routes: Vec::new(),
+            details: BTreeMap::new(),
+            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+        }
+    }
 }
 
 /// A question that is answered with part of itself.
@@ -130,11 +145,27 @@ mod tests {
     #[test]
     fn a_star_stands_for_any_text() {
         for (pattern, fits, misses) in [
-            ("issues.opened", vec!["issues.opened"], vec!["issues", "issues.opened.x"]),
-            ("issues.*", vec!["issues.opened", "issues."], vec!["issue.opened", "issues"]),
+            (
+                "issues.opened",
+                vec!["issues.opened"],
+                vec!["issues", "issues.opened.x"],
+            ),
+            (
+                "issues.*",
+                vec!["issues.opened", "issues."],
+                vec!["issue.opened", "issues"],
+            ),
             ("*", vec!["", "x"], vec![]),
-            ("*.deleted", vec!["a.deleted", ".deleted"], vec!["a.deleted.b", "deleted"]),
-            ("a*b*c", vec!["abc", "axbxc", "abbcc"], vec!["acb", "ab", "abcd"]),
+            (
+                "*.deleted",
+                vec!["a.deleted", ".deleted"],
+                vec!["a.deleted.b", "deleted"],
+            ),
+            (
+                "a*b*c",
+                vec!["abc", "axbxc", "abbcc"],
+                vec!["acb", "ab", "abcd"],
+            ),
             ("", vec![""], vec!["x"]),
         ] {
             let pattern_ = Pattern::from(pattern);

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use subtle::ConstantTimeEq as _;
 
 use super::delivery::{Delivery, Unverified, Verified};
-use super::scheme::{Content, Encoding, Hash, Hmac, Jwt, KeyForm, Scheme, Stamp, StampPlace, Token, Unit};
+use super::scheme::{
+    Content, Encoding, Hash, Hmac, Jwt, KeyForm, Scheme, Stamp, StampPlace, Token, Unit,
+};
 use super::{Webhooks, jwt, payload};
 use crate::connector::WebhookSecret;
 use crate::json;
@@ -118,7 +120,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Delivery<Verified>, Refusal> {
         match self.check(&delivery, &delivery.body, now) {
-            Ok(()) => return Ok(delivery.with_state(Verified(()))),
+            Ok(()) => return Ok(delivery.with_trust()),
             // What stands between the provider and here may have compressed what was signed.
             Err(Refusal::Mismatch) => {}
             Err(refusal) => return Err(refusal),
@@ -128,7 +130,7 @@ impl Verifier {
             Ok(plain) if plain != delivery.body => self.check(&delivery, &plain, now)?,
             _ => return Err(Refusal::Mismatch),
         }
-        Ok(delivery.with_state(Verified(())))
+        Ok(delivery.with_trust())
     }
 
     fn check(
@@ -142,9 +144,20 @@ impl Verifier {
         } else {
             Refusal::NoSecret
         };
-        for checked in self.schemes.iter().filter(|checked| !checked.keys.is_empty()) {
+        for checked in self
+            .schemes
+            .iter()
+            .filter(|checked| !checked.keys.is_empty())
+        {
             let answer = match &checked.scheme {
-                Scheme::Hmac(hmac) => check_hmac(hmac, &checked.keys, &delivery.headers, delivery.query.as_deref(), body, now),
+                Scheme::Hmac(hmac) => check_hmac(
+                    hmac,
+                    &checked.keys,
+                    &delivery.headers,
+                    delivery.query.as_deref(),
+                    body,
+                    now,
+                ),
                 Scheme::Token(token) => check_token(token, &checked.keys, delivery, body),
                 Scheme::Jwt(jwt) => check_jwt(jwt, &checked.keys, delivery, now),
             };
@@ -202,13 +215,16 @@ fn check_hmac(
     }
     let timestamp = match &scheme.stamp {
         None => None,
-        Some(stamp) => Some(stamp_text(stamp, scheme, value, headers, query, body).ok_or(Refusal::Malformed)?),
+        Some(stamp) => {
+            Some(stamp_text(stamp, scheme, value, headers, query, body).ok_or(Refusal::Malformed)?)
+        }
     };
     let is_signed = |key: &Arc<Key>| {
         let Key::Hmac(key) = &**key else {
             return Ok(false);
         };
-        let tag = tag(scheme, key, headers, timestamp.as_deref(), body).ok_or(Refusal::Malformed)?;
+        let tag =
+            tag(scheme, key, headers, timestamp.as_deref(), body).ok_or(Refusal::Malformed)?;
         // Every signature is looked at, so that the time says nothing of which one fits.
         let fits = (signatures.iter()).fold(0_u8, |fits, signature| {
             fits | signature.as_slice().ct_eq(tag.as_ref()).unwrap_u8()
@@ -276,7 +292,9 @@ fn stamp_text(
     body: &[u8],
 ) -> Option<String> {
     match &stamp.place {
-        StampPlace::At(place) => place.find(headers, query, body).map(std::borrow::Cow::into_owned),
+        StampPlace::At(place) => place
+            .find(headers, query, body)
+            .map(std::borrow::Cow::into_owned),
         StampPlace::Item(prefix) => items(scheme, value)
             .find_map(|item| item.strip_prefix(&**prefix))
             .map(str::to_owned),
@@ -303,7 +321,9 @@ fn check_token(
     body: &[u8],
 ) -> Result<(), Refusal> {
     let find = |body: &[u8]| {
-        let found = token.place.find(&delivery.headers, delivery.query.as_deref(), body);
+        let found = token
+            .place
+            .find(&delivery.headers, delivery.query.as_deref(), body);
         found.map(std::borrow::Cow::into_owned)
     };
     let given: Vec<Option<String>> = match &token.each {
@@ -312,7 +332,10 @@ fn check_token(
             let path: Vec<&str> = pointer.parts().iter().map(String::as_str).collect();
             let elements = json::elements(body, &path).map_err(|_| Refusal::Malformed)?;
             let elements = elements.ok_or(Refusal::Missing)?;
-            elements.into_iter().map(|range| find(&body[range])).collect()
+            elements
+                .into_iter()
+                .map(|range| find(&body[range]))
+                .collect()
         }
     };
     if given.is_empty() || given.iter().any(Option::is_none) {
@@ -359,9 +382,14 @@ fn check_jwt(
     Err(closest)
 }
 
-/// Hexadecimal digits in either case, in pairs.
+/// Lower-case hexadecimal digits in pairs, as every provider writes them: each signature has one
+/// spelling.
 fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() || pairs.is_empty() {
         return None;

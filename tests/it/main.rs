@@ -29,3 +29,4 @@ mod sqlite_store;
 mod store_contract;
 mod supervisor;
 mod support;
+mod webhooks;

@@ -9,6 +9,7 @@ use super::fields::{self, kind_name, problem};
 use super::template::Template;
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
 use crate::json::Pointer;
+use crate::webhook::{self, Webhooks};
 
 /// The version of the framework that manifests are written for: a manifest's own version has the
 /// same major number.
@@ -33,6 +34,10 @@ pub struct Metadata {
     pub(super) refusals: Refusals,
     /// How fast requests may follow each other.
     pub requests_per_second: Option<f64>,
+    /// How deliveries of the provider are trusted and mapped.
+    pub webhooks: Option<Arc<Webhooks>>,
+    /// Streams that are only delivered and never read, and how their records become signals.
+    pub pushed: Vec<(Arc<str>, SignalMetadata)>,
 }
 
 /// `metadata.connector.signals.<stream>`
@@ -138,6 +143,7 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
             "health_check" => metadata.health_check = reader.health_check(value, at),
             "refusals" => metadata.refusals = reader.refusals(value),
             "rate_limits" => metadata.requests_per_second = reader.rate(value),
+            "webhooks" => reader.webhooks(value, streams, &mut metadata),
             // Read by the parts of the worker that they are about.
             _ => {}
         }
@@ -321,6 +327,27 @@ impl Reader {
         signal
     }
 
+    fn webhooks(&mut self, node: &Node, streams: &[Arc<str>], metadata: &mut Metadata) {
+        let mut names = streams.to_vec();
+        for entry in node.get("streams").map_or(&[][..], Node::entries) {
+            let name: Arc<str> = entry.key.as_str().into();
+            if names.contains(&name) {
+                self.complain(
+                    entry.key_at,
+                    format!("stream {name} is read already"),
+                    "leave it out here: routes may use it",
+                );
+                continue;
+            }
+            let signal = self.signal(&entry.key, &entry.value);
+            metadata.pushed.push((name.clone(), signal));
+            names.push(name);
+        }
+        let (webhooks, problems) = webhook::read(node, &names);
+        self.problems.extend(problems);
+        metadata.webhooks = Some(Arc::new(webhooks));
+    }
+
     fn health_check(&mut self, node: &Node, at: Position) -> Option<HealthCheck> {
         let mut check = HealthCheck {
             path: String::new(),
@@ -427,7 +454,11 @@ metadata:
     health_check: { path: /myself, timeout_seconds: 5, http_method: POST, body_json: { query: '{me}' } }
     refusals: { permission: '{{ response.error == 1 }}' }
     rate_limits: { requests_per_second: 50, strategy: token_bucket }
-    webhooks: { anything: 1 }
+    webhooks:
+      signature: stripe
+      event: /type
+      streams: { pings: { subject: /id } }
+      routes: { 'issue.*': { stream: issues, record: /issue }, ping: { stream: pings } }
 ",
         )
         .unwrap();
@@ -444,6 +475,8 @@ metadata:
         );
         assert_eq!(check.body.as_deref(), Some(r#"{"query":"{me}"}"#));
         assert!(metadata.refusals.permission.is_some() && metadata.refusals.credentials.is_none());
+        assert_eq!(metadata.webhooks.as_ref().unwrap().routes.len(), 2);
+        assert_eq!(&*metadata.pushed[0].0, "pings");
     }
 
     #[test]

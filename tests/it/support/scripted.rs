@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connector_worker::client::FetchError;
 use connector_worker::clock::Clock;
-use connector_worker::connector::{ChangeDetection, ConnectorConfig, RetryConfig};
+use connector_worker::connector::{ChangeDetection, ConnectorConfig, RetryConfig, WebhookConfig};
 use connector_worker::document::{Kind, Node};
 use connector_worker::pipeline::{CycleError, CycleReport, Pipeline, Session};
 use connector_worker::registry::{ConnectorRegistry, ConnectorStatus};
@@ -35,6 +35,7 @@ pub fn config() -> ConnectorConfig {
         streams: Vec::new(),
         tenant: None,
         change_detection: ChangeDetection::default(),
+        webhook: WebhookConfig::default(),
         provider: Node::synthetic(Kind::Map(Vec::new())),
     }
 }

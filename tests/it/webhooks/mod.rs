@@ -1,0 +1,79 @@
+//! Webhooks: what is trusted, what it becomes, and what is refused.
+
+mod arbitrary;
+mod kit;
+mod recorded;
+mod vectors;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use connector_worker::connector::WebhookSecret;
+use connector_worker::webhook::{Delivery, Unverified};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use jiff::Timestamp;
+
+/// A delivery from files, with the secret of its folder.
+pub struct Recording {
+    pub provider: String,
+    pub name: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub secret: WebhookSecret,
+}
+
+impl Recording {
+    pub fn delivery(&self, now: Timestamp) -> Delivery<Unverified> {
+        let (headers, body) = (self.headers.clone(), self.body.clone());
+        Delivery::new(Method::POST, ("/webhooks/c", None), headers, body, now)
+    }
+}
+
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/webhooks")
+}
+
+/// `Name: value` lines.
+pub fn headers(text: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").unwrap();
+        headers.append(
+            name.parse::<HeaderName>().unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        );
+    }
+    headers
+}
+
+/// Every recorded delivery.
+pub fn recordings() -> Vec<Recording> {
+    let mut found = Vec::new();
+    for provider in std::fs::read_dir(folder()).unwrap() {
+        let provider = provider.unwrap().path();
+        let Ok(signing) = std::fs::read(provider.join("signing.json")) else {
+            continue;
+        };
+        let signing: serde_json::Value = serde_json::from_slice(&signing).unwrap();
+        for file in std::fs::read_dir(&provider).unwrap() {
+            let file = file.unwrap().path();
+            let name = file.file_name().unwrap().to_str().unwrap();
+            let Some(name) = name.strip_suffix(".headers") else {
+                continue;
+            };
+            let secret = signing["secrets"][name].as_str();
+            let secret = secret.or(signing["secret"].as_str()).unwrap();
+            found.push(Recording {
+                provider: provider.file_name().unwrap().to_str().unwrap().to_owned(),
+                name: name.to_owned(),
+                headers: headers(&std::fs::read_to_string(&file).unwrap()),
+                body: std::fs::read(provider.join(format!("{name}.body")))
+                    .unwrap()
+                    .into(),
+                secret: WebhookSecret::from(secret),
+            });
+        }
+    }
+    found.sort_by(|a, b| (&a.provider, &a.name).cmp(&(&b.provider, &b.name)));
+    found
+}
