@@ -51,7 +51,11 @@ fn verify_tells_the_cause_and_no_secret() {
 
     // Signed compact, written down with indentation.
     let spread = home.path().join("spread.body");
-    std::fs::write(&spread, "{\n  \"a\": \"\u{e9}\",\n  \"b\": [\n    1\n  ]\n}").unwrap();
+    std::fs::write(
+        &spread,
+        "{\n  \"a\": \"\u{e9}\",\n  \"b\": [\n    1\n  ]\n}",
+    )
+    .unwrap();
     let scheme = Scheme::preset("stripe").unwrap();
     let now = Timestamp::from_second(1_750_000_000).unwrap();
     let body = Bytes::from("{\"a\":\"\u{e9}\",\"b\":[1]}");
