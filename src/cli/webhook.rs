@@ -52,7 +52,7 @@ pub struct SendArgs {
     /// The delivery
     #[command(flatten)]
     pub recorded: RecordedArgs,
-    /// Where to: http://127.0.0.1:8080/webhooks/CONNECTOR
+    /// Where to: `http://127.0.0.1:8080/webhooks/CONNECTOR`
     #[arg(long, value_name = "URL")]
     pub to: url::Url,
     /// Id of the delivery, where the provider sends it in a header: the same again is a

@@ -1,6 +1,8 @@
 //! Why a signature does not fit: what `webhook verify` says. It tries the usual mistakes and
 //! prints neither secrets nor the signature that would have been right.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -191,7 +193,8 @@ fn ascii(text: &str) -> String {
             out.push(character);
         } else {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }

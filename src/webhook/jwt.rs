@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use super::delivery::Delivery;
-use super::verify::Refusal;
+use super::verify::{Refusal, encode_hex};
 use crate::connector::WebhookSecret;
 
 /// Difference of clocks that is forgiven.
@@ -96,12 +96,7 @@ pub(super) fn query_hash<S>(request: &Delivery<S>) -> String {
         path.replace('&', "%26"),
         query.join("&")
     );
-    let mut hash = String::with_capacity(64);
-    for byte in Sha256::digest(canonical) {
-        // Writing to a string cannot fail.
-        let _ = write!(hash, "{byte:02x}");
-    }
-    hash
+    encode_hex(&Sha256::digest(canonical))
 }
 
 /// Percent-encoding of all but unreserved characters (RFC 3986).

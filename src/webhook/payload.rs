@@ -206,7 +206,7 @@ mod tests {
         let gzip = headers("application/json", "gzip");
         let small = Payload::decode(&gzip, &zip(b"[1]"), 10).unwrap();
         assert_eq!(&small.bytes()[..], b"[1]");
-        let bomb = zip(&[b' '; 100_000]);
+        let bomb = zip(&vec![b' '; 100_000]);
         assert_eq!(
             Payload::decode(&gzip, &bomb, 1000),
             Err(Unreadable::TooLarge { limit: 1000 })

@@ -71,7 +71,7 @@ pub fn read(node: &Node, streams: &[Arc<str>]) -> (Webhooks, Vec<Problem>) {
             "handshake" => webhooks.handshakes = reader.each(value, Reader::handshake),
             "id" => webhooks.id = reader.each(value, |reader, node| reader.place("id", node)),
             "event" => {
-                webhooks.event = reader.each(value, |reader, node| reader.place("event", node))
+                webhooks.event = reader.each(value, |reader, node| reader.place("event", node));
             }
             "routes" => webhooks.routes = reader.routes(value),
             "details" => webhooks.details = reader.details(value),
@@ -291,7 +291,7 @@ impl Reader<'_> {
                 "key_prefix" => {
                     key_prefix = self
                         .text(key, value)
-                        .map(|text| (text.to_owned(), value.at))
+                        .map(|text| (text.to_owned(), value.at));
                 }
                 "timestamp" => scheme.stamp = self.stamp(value),
                 _ => {}
@@ -396,7 +396,7 @@ impl Reader<'_> {
                 "item" => {
                     place = self
                         .text(key, value)
-                        .map(|item| StampPlace::Item(item.to_owned()))
+                        .map(|item| StampPlace::Item(item.to_owned()));
                 }
                 "unit" => {
                     let units = [

@@ -10,6 +10,7 @@ use super::delivery::{Delivery, Verified};
 use super::payload::Payload;
 use super::place::Place;
 use super::spec::{Action, Change, Route, Webhooks};
+use super::verify::encode_hex;
 use crate::json;
 
 /// A longer id is no id: its hash takes its place.
@@ -157,10 +158,5 @@ fn hashed(what: &str, parts: &[&[u8]]) -> String {
     for part in parts {
         hash.update(part);
     }
-    let hex: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{what}:{hex}")
+    format!("{what}:{}", encode_hex(&hash.finalize()))
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::delivery::Delivery;
 use super::place::scalar;
 use super::scheme::{Encoding, Hmac, Jwt, Scheme, Stamp, StampPlace, Token, Unit};
-use super::verify::{Key, key_of, tag};
+use super::verify::{Key, encode_hex, key_of, tag};
 use super::{Place, jwt};
 use crate::connector::WebhookSecret;
 use crate::json::{self, Pointer};
@@ -109,11 +109,7 @@ fn with_hmac(
     )
     .ok_or(Unsignable::Header)?;
     let encoded = match hmac.encoding {
-        Encoding::Hex => tag
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        Encoding::Hex => encode_hex(tag.as_ref()),
         Encoding::Base64 => STANDARD.encode(tag.as_ref()),
     };
     let value = format!("{before}{}{encoded}", hmac.prefix);

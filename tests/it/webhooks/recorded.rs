@@ -1,6 +1,7 @@
 //! Every recorded delivery is trusted and mapped; changed by one bit it is refused.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use connector_worker::source::manifest::catalog::Catalog;
@@ -30,20 +31,20 @@ fn recorded_deliveries_are_trusted_and_mapped() {
         let webhooks = webhooks_of(&recording);
         let now = time_of(&recording, &webhooks);
         let verifier = Verifier::new(&webhooks, std::slice::from_ref(&recording.secret));
-        let verified = verifier.verify(recording.delivery(now), now);
+        let trusted = verifier.verify(recording.delivery(now), now);
         if recording.name.starts_with("negative.") {
-            assert!(verified.is_err(), "{shown}");
+            assert!(trusted.is_err(), "{shown}");
             continue;
         }
-        let verified = verified.unwrap_or_else(|refusal| panic!("{shown}: {refusal:?}"));
-        let payload = Payload::decode(&verified.headers, &verified.body, 1 << 20).unwrap();
-        let event = webhooks.event_of(&verified, &payload);
-        let id = webhooks.id_of("c", &verified, &payload);
-        let again = webhooks.id_of("c", &verified, &payload);
+        let trusted = trusted.unwrap_or_else(|refusal| panic!("{shown}: {refusal:?}"));
+        let payload = Payload::decode(&trusted.headers, &trusted.body, 1 << 20).unwrap();
+        let event = webhooks.event_of(&trusted, &payload);
+        let id = webhooks.id_of("c", &trusted, &payload);
+        let again = webhooks.id_of("c", &trusted, &payload);
         assert_eq!(id, again);
         let mut line = format!("{shown} {event}");
         for route in webhooks.routes_for(&event) {
-            if !route.applies(&verified, &payload) {
+            if !route.applies(&trusted, &payload) {
                 continue;
             }
             match route
@@ -52,7 +53,8 @@ fn recorded_deliveries_are_trusted_and_mapped() {
             {
                 Some(mapped) => {
                     assert!(!mapped.records.is_empty(), "{shown}");
-                    line += &format!(
+                    let _ = write!(
+                        line,
                         " -> {} {:?} x{}{}",
                         mapped.stream,
                         mapped.change,
