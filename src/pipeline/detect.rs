@@ -169,6 +169,16 @@ impl Rule {
         )
     }
 
+    /// Notes that a known record is still there, whatever became of its content; `false` when the
+    /// record has no key.
+    pub fn see(&self, record: &Bytes, table: &mut VersionTable) -> bool {
+        let Ok(key) = self.key(record) else {
+            return false;
+        };
+        table.see(key_hash(&key));
+        true
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one caller, twice")]
     fn unchanged(
         &self,

@@ -153,6 +153,15 @@ impl VersionTable {
         }
     }
 
+    /// Notes that the current poll has seen `key`, and nothing of its content.
+    pub fn see(&mut self, key: KeyHash) {
+        let run = &mut self.runs[run_of(key)];
+        if let Ok(at) = find(run, key) {
+            self.seen += u64::from(run[at].raw & SEEN == 0);
+            run[at].raw |= SEEN;
+        }
+    }
+
     /// Forgets `key`.
     pub fn remove(&mut self, key: KeyHash) {
         let run = &mut self.runs[run_of(key)];
@@ -246,6 +255,10 @@ mod tests {
             }
         }
         assert_eq!((table.len(), table.unseen()), (1000, 100));
+        table.see(keys[1]);
+        table.see(keys[1]);
+        table.see(key_hash("unknown"));
+        assert_eq!((table.len(), table.unseen()), (1000, 99));
         assert!(
             table
                 .get(keys[950])
@@ -258,7 +271,7 @@ mod tests {
         );
         table.remove(keys[0]);
         table.remove(keys[950]);
-        assert_eq!((table.len(), table.unseen()), (998, 99));
+        assert_eq!((table.len(), table.unseen()), (998, 98));
         table.clear_marks();
         assert_eq!(table.unseen(), 998);
     }

@@ -99,11 +99,15 @@ pub struct Rejected {
     pub reason: String,
 }
 
-/// How the read of one stream ended. Only `Complete` moves cursors and finds deletions.
+/// How the read of one stream ended. Only `Complete` and `Counted` find deletions.
 #[derive(Debug)]
 pub enum Outcome {
     /// Every page was read, freshly and successfully.
     Complete,
+    /// As `Complete`, but pages were found by counting: when a record was removed meanwhile, the
+    /// first of the next page slipped into one that was already read, and no answer shows it.
+    /// What is missing is gone when a second read misses it too.
+    Counted,
     /// Every page was read, but the set of records may not be all there is (an edit moved
     /// records between pages, a 304 among fresh pages): cursors move, nothing is deleted.
     Drifted,

@@ -91,6 +91,102 @@ async fn only_a_complete_read_deletes() {
 }
 
 #[tokio::test]
+async fn what_counted_pages_miss_is_gone_when_a_second_read_misses_it_too() {
+    let mut bench = listing().await;
+    let all = [r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":3}"#];
+    let counted = |records: &[&str]| vec![page(records), end(Outcome::Counted)];
+    bench.cycle(counted(&all)).await.unwrap();
+    bench.published().await;
+    assert_eq!(
+        bench.reads(),
+        1,
+        "nothing is missing, nothing is read again"
+    );
+
+    // 2 is removed while pages are counted, so that 3 slips away; the second read shows it, and
+    // what is new in it waits for the next poll.
+    bench.source.push(counted(&[r#"{"id":1}"#]));
+    let report = bench
+        .cycle(counted(&[
+            r#"{"id":1}"#,
+            r#"{"id":3,"a":1}"#,
+            r#"{"id":4}"#,
+        ]))
+        .await
+        .unwrap();
+    assert_eq!(bench.published().await, ["deleted:2"]);
+    assert_eq!((report.summary.fetched, report.summary.pages), (1, 2));
+    bench
+        .cycle(counted(&[
+            r#"{"id":1}"#,
+            r#"{"id":3,"a":1}"#,
+            r#"{"id":4}"#,
+        ]))
+        .await
+        .unwrap();
+    assert_eq!(bench.published().await, ["updated:3", "created:4"]);
+
+    // A second read that is no better than the first proves nothing.
+    for outcome in [cut(), Outcome::Drifted, Outcome::Stale, Outcome::Unchanged] {
+        bench.source.push(counted(&[r#"{"id":1}"#]));
+        bench
+            .cycle(vec![page(&[r#"{"id":1}"#]), end(outcome)])
+            .await
+            .unwrap();
+        assert!(bench.published().await.is_empty());
+    }
+    bench.source.push(counted(&[r#"{"id":1}"#]));
+    bench
+        .cycle(counted(&[r#"{"id":1}"#, r#"{"no":"key"}"#]))
+        .await
+        .unwrap();
+    assert!(bench.published().await.is_empty());
+}
+
+#[tokio::test]
+async fn validators_are_kept_only_behind_the_last_deletion() {
+    let mut bench = listing().await;
+    let read = |ids: std::ops::Range<u32>, etag: &str, outcome| {
+        let records = ids.map(|id| format!("{{\"id\":{id}}}").into()).collect();
+        let state = vec![("etag:s:1".to_owned(), Some(etag.to_owned()))];
+        vec![
+            Event::Page(Page {
+                records,
+                state,
+                ..Page::default()
+            }),
+            end(outcome),
+        ]
+    };
+    let etag = async |bench: &Bench| {
+        let state = bench.store.load_state("c").await.unwrap();
+        state.fields.get("etag:s:1").cloned()
+    };
+    bench
+        .cycle(read(0..500, "e1", Outcome::Complete))
+        .await
+        .unwrap();
+    assert_eq!(etag(&bench).await.as_deref(), Some("e1"));
+    // With the new validator the next read would say that nothing changed, and what is gone would
+    // stay for ever.
+    for outcome in [cut(), Outcome::Drifted] {
+        bench.cycle(read(0..10, "e2", outcome)).await.unwrap();
+        assert_eq!(etag(&bench).await.as_deref(), Some("e1"));
+    }
+    bench.source.push(read(0..10, "e2", Outcome::Counted));
+    bench.cycle(vec![end(Outcome::Drifted)]).await.unwrap();
+    assert_eq!(etag(&bench).await.as_deref(), Some("e1"));
+    bench.source.push(read(0..10, "e2", Outcome::Counted));
+    bench
+        .cycle(read(0..10, "e3", Outcome::Counted))
+        .await
+        .unwrap();
+    assert_eq!(etag(&bench).await.as_deref(), Some("e2"));
+    let last = bench.source.started_from.lock().unwrap().pop().unwrap();
+    assert!(last.fields.is_empty(), "{last:?}");
+}
+
+#[tokio::test]
 async fn deletions_can_be_left_out() {
     let mut config = config();
     config.change_detection.deletions = Some(false);

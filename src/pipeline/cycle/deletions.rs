@@ -14,19 +14,23 @@ use crate::pipeline::versions::key_hash;
 /// Vanished records looked up in the store at a time.
 const DELETIONS_AT_ONCE: usize = 10_000;
 
+/// State fields in one commit: validators of a long listing, a hundred bytes each.
+const STATE_AT_ONCE: usize = 1000;
+
 impl Cycle<'_> {
-    /// Publishes what a complete listing no longer lists.
+    /// Publishes what a complete listing no longer lists; `false` when it was stopped before the
+    /// last of them.
     pub(super) async fn delete_vanished(
         &mut self,
         stream: usize,
         name: &Arc<str>,
-    ) -> Result<(), CycleError> {
+    ) -> Result<bool, CycleError> {
         if self.streams[stream].rejected > 0 {
             // One of the rejected may be a record that is thought to be gone.
             self.warn(format!(
                 "stream {name}: some records could not be read; nothing is called deleted"
             ));
-            return Ok(());
+            return Ok(true);
         }
         let publish = self
             .pipeline
@@ -41,7 +45,7 @@ impl Cycle<'_> {
                 .get(name)
                 .filter(|table| table.unseen() > 0)
             else {
-                return Ok(());
+                return Ok(true);
             };
             let mut vanished = HashSet::new();
             let mut fields = Vec::new();
@@ -63,7 +67,7 @@ impl Cycle<'_> {
                 .await?;
             if fields.is_empty() {
                 // Known here but not in the store: the next commit finds out why.
-                return Ok(());
+                return Ok(true);
             }
             for (key, field, known) in fields {
                 if self.batch.is_full(self.most) {
@@ -76,10 +80,30 @@ impl Cycle<'_> {
                     table.remove(key_hash(&key));
                 }
                 if self.stop.is_cancelled() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
+    }
+
+    /// Remembers the state of a full listing, behind its last deletion. If that was not reached,
+    /// the state is dropped: the next read looks at everything again.
+    pub(super) async fn end_listing(
+        &mut self,
+        stream: usize,
+        state: Vec<(String, Option<String>)>,
+        is_done: bool,
+    ) -> Result<(), CycleError> {
+        let mut held = std::mem::take(&mut self.streams[stream].held);
+        if !is_done {
+            return Ok(());
+        }
+        held.extend(state);
+        for chunk in held.chunks(STATE_AT_ONCE) {
+            self.remember(chunk.to_vec());
+            self.launch().await?;
+        }
+        Ok(())
     }
 
     /// Forgets versions of an incremental stream that are too old or too many.

@@ -1,7 +1,9 @@
 //! The steps of one cycle, from the first page to the last commit.
 
 mod commits;
+mod confirm;
 mod deletions;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,18 +11,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::reading::Reading;
 use super::batch::{Batch, MAX_RECORDS};
 use super::commit::{Tenure, Writer};
 use super::detect::{Detection, Rule};
+use super::versions::VersionTable;
 use super::{CycleError, CycleReport, Pipeline, Session};
 use crate::registry::{Phase, PollSummary, Progress};
-use crate::source::{Event, Events, Outcome, Page, ReadState, StreamSpec};
+use crate::source::{Event, Outcome, Page, ReadState, StreamSpec};
 use crate::store::Commit;
 
 /// How long a few changes wait for more before they are committed.
@@ -68,6 +71,8 @@ struct Cycle<'c> {
     /// The commit on its way: while the store works, the next batch is detected.
     in_flight: JoinSet<(Commit, Result<Tenure, CycleError>)>,
     lease_ended: bool,
+    /// Streams of which some records seem to be gone.
+    unconfirmed: Vec<usize>,
     started: Instant,
     /// Records per commit: one that is larger than the output stream may become never fits.
     most: usize,
@@ -79,6 +84,9 @@ struct StreamProgress {
     begun: bool,
     rejected: u64,
     repeated_differently: u64,
+    /// State of a full listing, not written before its deletions are: with validators the next
+    /// read would not look again.
+    held: Vec<(String, Option<String>)>,
 }
 
 impl<'c> Cycle<'c> {
@@ -89,6 +97,7 @@ impl<'c> Cycle<'c> {
             begun: false,
             rejected: 0,
             repeated_differently: 0,
+            held: Vec::new(),
         };
         Self {
             writer: Arc::new(Writer {
@@ -110,6 +119,7 @@ impl<'c> Cycle<'c> {
             ready_state: BTreeMap::new(),
             in_flight: JoinSet::new(),
             lease_ended: false,
+            unconfirmed: Vec::new(),
             started: Instant::now(),
             most: match usize::try_from(pipeline.config.output_max_len) {
                 Ok(limit @ 1..MAX_RECORDS) => limit,
@@ -119,19 +129,15 @@ impl<'c> Cycle<'c> {
     }
 
     async fn run(&mut self) -> Result<(), CycleError> {
-        // Two ahead: one page is detected, one is ready, one is being fetched.
-        let (events, mut incoming) = Events::channel(1);
-        let source = self.pipeline.source.clone();
-        let state = ReadState {
-            fields: self.session.fields.clone(),
-            streams: self.pipeline.config.streams.clone(),
-            limit: self.pipeline.limit,
-        };
-        // Dropping the set stops the read, wherever it is.
-        let mut reading = JoinSet::new();
-        reading.spawn(async move { source.read(&state, &events).await });
-
-        while let Some(event) = self.next_event(&mut incoming).await? {
+        let mut reading = Reading::start(
+            self.pipeline.source.clone(),
+            ReadState {
+                fields: self.session.fields.clone(),
+                streams: self.pipeline.config.streams.clone(),
+                limit: self.pipeline.limit,
+            },
+        );
+        while let Some(event) = self.next_event(&mut reading).await? {
             match event {
                 Event::Page(page) => self.page(page).await?,
                 Event::End {
@@ -140,8 +146,7 @@ impl<'c> Cycle<'c> {
                     state,
                 } => self.end(stream, outcome, state).await?,
             }
-            if self.lease_ended || self.stop.is_cancelled() {
-                self.report.stopped = true;
+            if self.is_over() {
                 break;
             }
         }
@@ -149,21 +154,22 @@ impl<'c> Cycle<'c> {
         if self.lease_ended {
             return Err(CycleError::LeaseLost);
         }
-        if !self.report.stopped
-            && let Some(Err(error)) = reading.join_next().await
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
+        if !self.report.stopped {
+            reading.join().await;
+            self.confirm_deletions().await?;
         }
         Ok(())
     }
 
+    /// Whether the cycle must not go on.
+    fn is_over(&mut self) -> bool {
+        self.report.stopped |= self.lease_ended || self.stop.is_cancelled();
+        self.report.stopped
+    }
+
     /// The next event; `None` when the read is over or stopped. Commits what waits when the
     /// source takes its time.
-    async fn next_event(
-        &mut self,
-        incoming: &mut mpsc::Receiver<Event>,
-    ) -> Result<Option<Event>, CycleError> {
+    async fn next_event(&mut self, reading: &mut Reading) -> Result<Option<Event>, CycleError> {
         loop {
             let flush_at = self.batch_since.map(|since| since + FLUSH_AFTER);
             let flush_due = async {
@@ -178,7 +184,7 @@ impl<'c> Cycle<'c> {
                     self.report.stopped = true;
                     return Ok(None);
                 }
-                event = incoming.recv() => return Ok(event),
+                event = reading.events.recv() => return Ok(event),
                 () = flush_due => self.launch().await?,
             }
         }
@@ -216,7 +222,11 @@ impl<'c> Cycle<'c> {
         }
         self.pipeline.metrics.skipped(&name, skipped);
         self.report.summary.skipped_unchanged += skipped;
-        self.remember(page.state);
+        if spec.lists_everything {
+            self.streams[page.stream].held.extend(page.state);
+        } else {
+            self.remember(page.state);
+        }
         self.batch.detach();
         self.show_progress();
         Ok(())
@@ -268,20 +278,35 @@ impl<'c> Cycle<'c> {
         &mut self,
         stream: usize,
         outcome: Outcome,
-        state: Vec<(String, Option<String>)>,
+        mut state: Vec<(String, Option<String>)>,
     ) -> Result<(), CycleError> {
         let spec = &self.pipeline.source.streams()[stream];
         let name = spec.name.clone();
+        let finds_deletions = spec.lists_everything && self.pipeline.limit.is_none();
         if self.batch_stream != name {
             self.flush().await?;
             self.batch_stream = name.clone();
         }
         match outcome {
-            Outcome::Complete if spec.lists_everything && self.pipeline.limit.is_none() => {
+            Outcome::Complete if finds_deletions => {
                 self.begin(stream);
-                self.delete_vanished(stream, &name).await?;
+                let all = self.delete_vanished(stream, &name).await?;
+                self.end_listing(stream, state, all).await?;
+                state = Vec::new();
             }
-            Outcome::Complete | Outcome::Unchanged => {}
+            Outcome::Counted if finds_deletions => {
+                self.begin(stream);
+                let vanished = self.session.tables.get(&name).map_or(0, VersionTable::unseen);
+                if vanished == 0 || self.streams[stream].rejected > 0 {
+                    self.delete_vanished(stream, &name).await?;
+                    self.end_listing(stream, state, true).await?;
+                } else {
+                    self.streams[stream].held.extend(state);
+                    self.unconfirmed.push(stream);
+                }
+                state = Vec::new();
+            }
+            Outcome::Complete | Outcome::Counted | Outcome::Unchanged => {}
             // Cut short on purpose.
             Outcome::Drifted if self.pipeline.limit.is_some() => {}
             Outcome::Drifted => self.warn(format!(

@@ -181,6 +181,11 @@ impl Bench {
         Ok(report)
     }
 
+    /// How often the source was read.
+    pub fn reads(&self) -> usize {
+        self.source.started_from.lock().unwrap().len()
+    }
+
     /// Drops everything in memory, as a crash would, and loads again.
     pub async fn restart(&mut self) {
         self.session = session(&self.store).await;

@@ -128,7 +128,7 @@ impl Retriever<'_> {
         };
         let is_whole = matches!(
             outcome,
-            Outcome::Complete | Outcome::Drifted | Outcome::Unchanged
+            Outcome::Complete | Outcome::Counted | Outcome::Drifted | Outcome::Unchanged
         );
         if is_whole && state.limit.is_none() {
             fields.extend(validators.stale());
@@ -150,6 +150,8 @@ impl Retriever<'_> {
             Outcome::Unchanged
         } else if tally.drifted {
             Outcome::Drifted
+        } else if tally.counted {
+            Outcome::Counted
         } else {
             // Where some pages did not change and deletions matter, those were read as well.
             Outcome::Complete

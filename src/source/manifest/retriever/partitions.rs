@@ -23,6 +23,8 @@ pub(super) struct Partitions {
     pub(super) list: Vec<Partition>,
     /// A parent that could not be read to its end: there may be more partitions.
     pub(super) failed: Option<FetchError>,
+    /// Pages of a parent were counted: one of its records may have been overlooked.
+    pub(super) counted: bool,
 }
 
 /// Parents that were read during one read of the source: streams with the same parent share it.
@@ -36,40 +38,41 @@ impl ParentCache {
         run: &Run<'_>,
         routers: &[Router],
     ) -> Result<Partitions, FetchError> {
-        let mut failed = None;
+        let mut partitions = Partitions::default();
         let mut factors = Vec::new();
         for router in routers {
-            factors.push(self.factor(run, router, &mut failed).await?);
+            factors.push(self.factor(run, router, &mut partitions).await?);
         }
         let product = product(factors).map_err(|error| run.misconfigured(error))?;
         // The same partition twice would be read twice.
         let mut seen = HashSet::new();
-        let list: Vec<Partition> = product
+        partitions.list = product
             .filter(|partition| seen.insert(Value::Object(partition.keys.clone()).to_string()))
             .collect();
-        bounded(run, list.len())?;
-        Ok(Partitions { list, failed })
+        bounded(run, partitions.list.len())?;
+        Ok(partitions)
     }
 
-    /// The partitions of one router. A parent that cannot be read to its end is noted in `failed`.
+    /// The partitions of one router. How its parents were read is noted in `parents`.
     fn factor<'a>(
         &'a self,
         run: &'a Run<'_>,
         router: &'a Router,
-        failed: &'a mut Option<FetchError>,
+        parents: &'a mut Partitions,
     ) -> BoxFuture<'a, Result<Vec<Partition>, FetchError>> {
         Box::pin(async move {
             match router {
                 Router::List(list) => list
                     .partitions(&run.context())
                     .map_err(|error| run.misconfigured(error)),
-                Router::Substream(parents) => {
+                Router::Substream(streams) => {
                     let mut partitions = Vec::new();
-                    for parent in parents {
+                    for parent in streams {
                         let found = self.parent(run, parent).await?;
                         partitions.extend(found.list.iter().cloned());
-                        if failed.is_none() {
-                            failed.clone_from(&found.failed);
+                        parents.counted |= found.counted;
+                        if parents.failed.is_none() {
+                            parents.failed.clone_from(&found.failed);
                         }
                     }
                     Ok(partitions)
@@ -79,7 +82,7 @@ impl ParentCache {
                     let key = key.map_err(|error| run.misconfigured(error))?;
                     let mut union = Vec::new();
                     for router in routers {
-                        for partition in self.factor(run, router, failed).await? {
+                        for partition in self.factor(run, router, parents).await? {
                             union.push(only_by(&key, partition).ok_or_else(|| {
                                 run.misconfigured(format!("a partition of the union has no {key}"))
                             })?);
@@ -106,9 +109,10 @@ impl ParentCache {
             let mut partitions = Partitions {
                 list: Vec::new(),
                 failed: of_parent.failed,
+                counted: of_parent.counted,
             };
             for partition in &of_parent.list {
-                match read_parent(&run, parent, partition, &mut partitions.list).await {
+                match read_parent(&run, parent, partition, &mut partitions).await {
                     Ok(()) => {}
                     Err(error) if super::ends_the_stream(&error) => return Err(error),
                     Err(error) => drop(partitions.failed.get_or_insert(error)),
@@ -126,7 +130,7 @@ async fn read_parent(
     run: &Run<'_>,
     parent: &Parent,
     partition: &Partition,
-    into: &mut Vec<Partition>,
+    into: &mut Partitions,
 ) -> Result<(), FetchError> {
     let keys = parent.config.keys(&run.context());
     let keys = keys.map_err(|error| run.misconfigured(error))?;
@@ -142,10 +146,12 @@ async fn read_parent(
             let record = parse(&record)
                 .map_err(|error| FetchError::Unusable(format!("stream {}: {error}", run.stream)))?;
             let found = keys.partition(&record, &partition.keys);
-            into.extend(found.map_err(|error| run.misconfigured(error))?);
+            let found = found.map_err(|error| run.misconfigured(error))?;
+            into.list.extend(found);
         }
-        bounded(run, into.len())?;
+        bounded(run, into.list.len())?;
     }
+    into.counted |= pages.is_counted();
     Ok(())
 }
 

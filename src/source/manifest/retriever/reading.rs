@@ -51,6 +51,8 @@ pub(super) struct Tally {
     pub(super) fresh: usize,
     pub(super) not_modified: usize,
     pub(super) drifted: bool,
+    /// Pages of a slice, or of a parent, were counted.
+    pub(super) counted: bool,
     /// The first slice that could not be read.
     pub(super) failed: Option<FetchError>,
     pub(super) failures_in_a_row: usize,
@@ -93,6 +95,7 @@ impl Reading<'_, '_> {
         if let Some(error) = &partitions.failed {
             self.tally.failed = Some(error.clone());
         }
+        self.tally.counted |= partitions.counted;
         for partition in &partitions.list {
             match cursors {
                 Cursors::None => {
@@ -230,6 +233,7 @@ impl Reading<'_, '_> {
             self.tally.drifted |= page.lacks_list && retriever.lists_everything;
             self.emit(page).await?;
         }
+        self.tally.counted |= pages.is_counted();
         match pages.drift() {
             Found::Moved => return Ok(SliceEnd::Drifted),
             Found::Repeated if retriever.lists_everything => self.tally.drifted = true,

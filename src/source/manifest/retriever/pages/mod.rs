@@ -106,6 +106,11 @@ impl<'r> Pages<'r> {
         }
     }
 
+    /// Whether pages were found by counting, so that records may stand on none of them.
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
     /// Whether records moved between pages while they were read. A page that a cursor names
     /// holds its place, and of what is newest first nothing can be lost.
     pub(super) fn drift(&self) -> Found {
