@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CycleError;
 use crate::registry::{ConnectorRegistry, Phase};
-use crate::store::{Commit, Committed, CycleStore, Lease, StoreError};
+use crate::store::{Committed, CycleStore, Lease, Prepared, StoreError};
 use crate::telemetry::metrics::{CommitOutcome, ConnectorMetrics};
 
 /// How often a full output stream is looked at again.
@@ -37,12 +37,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Writes `commit`; waits while the output stream is full.
-    pub(super) async fn write(&self, commit: &Commit) -> Result<Tenure, CycleError> {
+    /// Writes a commit; waits while the output stream is full.
+    pub(super) async fn write(&self, prepared: &Prepared) -> Result<Tenure, CycleError> {
+        let commit = prepared.commit();
         let mut waited = false;
         loop {
             let started = tokio::time::Instant::now();
-            let answer = self.store.commit(&self.lease, commit).await;
+            let answer = self.store.commit_prepared(&self.lease, prepared).await;
             self.metrics.committed(outcome(&answer), started.elapsed());
             match answer? {
                 Committed::Applied { lease_held } => {

@@ -28,6 +28,51 @@ pub struct Commit {
     pub dead_letters: Vec<DeadLetter>,
 }
 
+/// A commit, and what the store could do for it before its turn. Made by
+/// [`CycleStore::prepare`](super::CycleStore::prepare).
+#[derive(Debug)]
+pub struct Prepared {
+    commit: Commit,
+    encoded: Vec<u8>,
+}
+
+impl Prepared {
+    /// A commit for which nothing can be done before its turn.
+    pub(super) fn plain(commit: Commit) -> Self {
+        Self {
+            commit,
+            encoded: Vec::new(),
+        }
+    }
+
+    /// A commit and the bytes that it is sent as. Its records live on in the bytes alone, so that
+    /// the pages they came in can go.
+    pub(super) fn encoded(mut commit: Commit, encoded: Vec<u8>) -> Self {
+        for signal in &mut commit.signals {
+            signal.data = Bytes::new();
+        }
+        for letter in &mut commit.dead_letters {
+            letter.data = Bytes::new();
+        }
+        Self { commit, encoded }
+    }
+
+    /// What is written; `data` of its signals and dead letters may be gone.
+    pub fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// The same, to keep.
+    pub fn into_commit(self) -> Commit {
+        self.commit
+    }
+
+    /// The bytes, if the store made any.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.encoded
+    }
+}
+
 /// An output stream and how full it may become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {

@@ -25,7 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use address::StoreAddress;
-pub use commit::{Commit, Committed, DeadLetter, Output};
+pub use commit::{Commit, Committed, DeadLetter, Output, Prepared};
 pub use error::StoreError;
 pub use lease::{Acquired, Lease, LeaseInfo, Owner, Renewed};
 pub use memory::MemoryStore;
@@ -55,6 +55,21 @@ pub trait CycleStore: Send + Sync + fmt::Debug {
     /// Writes signals, versions, state and dead letters, all or nothing, fenced by `lease`.
     /// Repeats identical bytes until the answer is definite or patience ends (`InDoubt`).
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError>;
+
+    /// Does what can be done for a commit while the one before it is on its way.
+    fn prepare(&self, lease: &Lease, commit: Commit) -> Prepared {
+        let _ = lease;
+        Prepared::plain(commit)
+    }
+
+    /// As [`commit`](Self::commit), of what [`prepare`](Self::prepare) made for the same lease.
+    async fn commit_prepared(
+        &self,
+        lease: &Lease,
+        prepared: &Prepared,
+    ) -> Result<Committed, StoreError> {
+        self.commit(lease, prepared.commit()).await
+    }
 
     /// Removes entries of `stream` that every consumer group has read; nothing when there is no
     /// group. Answers how full the stream is.

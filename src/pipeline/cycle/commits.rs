@@ -1,4 +1,4 @@
-//! Commits on their way: one at a time, while the next batch is detected.
+//! Commits on their way: one at a time, while the next batch is detected and made ready.
 
 use super::Cycle;
 use crate::pipeline::CycleError;
@@ -9,20 +9,23 @@ use crate::store::{Commit, Output};
 impl Cycle<'_> {
     /// Sends the batch on its way, after the commit before it has been answered.
     pub(super) async fn launch(&mut self) -> Result<(), CycleError> {
-        self.settle().await?;
         let fields = &self.session.fields;
+        let on_their_way = &self.state_in_flight;
         let state: Vec<_> = std::mem::take(&mut self.ready_state)
             .into_iter()
-            .filter(|(field, value)| fields.get(field) != value.as_ref())
+            .filter(|(field, value)| {
+                let before = on_their_way.get(field).map(Option::as_ref);
+                before.unwrap_or_else(|| fields.get(field)) != value.as_ref()
+            })
             .collect();
         self.batch_since = None;
         let batch = std::mem::take(&mut self.batch);
         if batch.is_empty() && state.is_empty() {
-            return Ok(());
+            return self.settle().await;
         }
         let config = &self.pipeline.config;
         let commit = Commit {
-            sequence: self.session.next_sequence(),
+            sequence: self.session.next_sequence() + self.in_flight.len() as u64,
             output: Output {
                 stream: config.output_stream.clone(),
                 max_len: config.output_max_len,
@@ -40,10 +43,18 @@ impl Cycle<'_> {
             state,
             dead_letters: batch.dead_letters,
         };
+        let next_state = commit.state.iter().cloned().collect();
+        let prepared = self.writer.store.prepare(&self.session.lease, commit);
+        self.settle().await?;
+        if self.session.is_ahead {
+            // The commit before was given up, and this one would stand in its place.
+            return Ok(());
+        }
+        self.state_in_flight = next_state;
         let writer = self.writer.clone();
         self.in_flight.spawn(async move {
-            let result = writer.write(&commit).await;
-            (commit, result)
+            let result = writer.write(&prepared).await;
+            (prepared.into_commit(), result)
         });
         Ok(())
     }
@@ -53,7 +64,7 @@ impl Cycle<'_> {
         let Some(joined) = self.in_flight.join_next().await else {
             return Ok(());
         };
-        let (commit, result) = match joined {
+        let (commit, result): (Commit, _) = match joined {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Err(CycleError::InDoubt),
@@ -85,7 +96,7 @@ impl Cycle<'_> {
                 self.report.summary.deleted += count;
             }
         }
-        for (field, value) in commit.state {
+        for (field, value) in std::mem::take(&mut self.state_in_flight) {
             match value {
                 Some(value) => self.session.fields.insert(field, value),
                 None => self.session.fields.remove(&field),

@@ -68,6 +68,8 @@ struct Cycle<'c> {
     batch_since: Option<Instant>,
     /// State to write with the next commit: every record it covers is in that commit or before.
     ready_state: BTreeMap<String, Option<String>>,
+    /// What the commit on its way writes of it.
+    state_in_flight: BTreeMap<String, Option<String>>,
     /// The commit on its way: while the store works, the next batch is detected.
     in_flight: JoinSet<(Commit, Result<Tenure, CycleError>)>,
     lease_ended: bool,
@@ -117,6 +119,7 @@ impl<'c> Cycle<'c> {
             batch_stream: Arc::from(""),
             batch_since: None,
             ready_state: BTreeMap::new(),
+            state_in_flight: BTreeMap::new(),
             in_flight: JoinSet::new(),
             lease_ended: false,
             unconfirmed: Vec::new(),
@@ -227,7 +230,11 @@ impl<'c> Cycle<'c> {
         } else {
             self.remember(page.state);
         }
-        self.batch.detach();
+        if self.batch.is_full(self.most) {
+            self.launch().await?;
+        } else {
+            self.batch.detach();
+        }
         self.show_progress();
         Ok(())
     }

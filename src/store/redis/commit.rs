@@ -56,12 +56,17 @@ enum Missed {
 }
 
 impl RedisStore {
+    /// The bytes of a commit.
+    pub(super) fn encode(&self, lease: &Lease, commit: &Commit) -> Vec<u8> {
+        encode(&self.keys, lease, commit)
+    }
+
+    /// Sends a commit until its answer is definite or patience ends.
     pub(super) async fn write(
         &self,
         lease: &Lease,
-        commit: &Commit,
+        request: &[u8],
     ) -> Result<Committed, StoreError> {
-        let request = encode(&self.keys, lease, commit);
         let deadline = Instant::now() + patience(lease.ttl);
         let attempt = (lease.ttl / 2).clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT);
         // Whether a copy of the bytes may still be executed: sticks, because a later refusal says
@@ -70,7 +75,7 @@ impl RedisStore {
         let mut pause = FIRST_PAUSE;
         loop {
             let until = deadline.min(Instant::now() + attempt);
-            let error = match self.try_commit(&request, until).await {
+            let error = match self.try_commit(request, until).await {
                 Ok(answer) => match self.checked(read_answer(answer))? {
                     // An earlier copy may yet find room, so the caller must not build another
                     // commit of this sequence.

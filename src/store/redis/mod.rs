@@ -35,7 +35,7 @@ use self::wire::Wires;
 use super::address::SentinelAddress;
 use super::{
     Acquired, Commit, Committed, CycleStore, DeadLetterEntry, KnownVersion, Lease, LeaseInfo,
-    Owner, Renewed, State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
+    Owner, Prepared, Renewed, State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
 };
 
 /// A store in one Redis server.
@@ -112,7 +112,20 @@ impl CycleStore for RedisStore {
     }
 
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
-        self.write(lease, commit).await
+        self.write(lease, &self.encode(lease, commit)).await
+    }
+
+    fn prepare(&self, lease: &Lease, commit: Commit) -> Prepared {
+        let bytes = self.encode(lease, &commit);
+        Prepared::encoded(commit, bytes)
+    }
+
+    async fn commit_prepared(
+        &self,
+        lease: &Lease,
+        prepared: &Prepared,
+    ) -> Result<Committed, StoreError> {
+        self.write(lease, prepared.bytes()).await
     }
 
     async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {
