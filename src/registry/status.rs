@@ -100,6 +100,17 @@ pub struct Progress {
     pub records: u64,
     /// Time since the poll began, in milliseconds.
     pub elapsed_ms: u64,
+    /// Time that the stream being read will take yet, in milliseconds, where the provider, the
+    /// slices or the last listing tell how much there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_ms: Option<u64>,
+}
+
+impl Progress {
+    /// Records read per second.
+    pub fn per_second(&self) -> u64 {
+        self.records.saturating_mul(1000) / self.elapsed_ms.max(1)
+    }
 }
 
 /// One connector on the board.

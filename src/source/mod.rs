@@ -86,6 +86,9 @@ pub struct Page {
     /// The provider said that nothing changed (304): `records` is empty and says nothing about
     /// which records exist.
     pub not_modified: bool,
+    /// Which part of the stream's read ends with this page, from 0 to 1, where the provider or the
+    /// number of slices tells. For display alone.
+    pub done: Option<f64>,
     /// State fields to set in the commit that holds the last of these records.
     pub state: Vec<(String, Option<String>)>,
 }

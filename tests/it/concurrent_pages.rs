@@ -94,7 +94,7 @@ streams:
                     .map(|record| String::from_utf8(record.to_vec()).unwrap()),
             ),
             Event::End { outcome, .. } => {
-                assert!(matches!(outcome, Outcome::Complete), "{outcome:?}");
+                assert!(matches!(outcome, Outcome::Counted), "{outcome:?}");
             }
         }
     }

@@ -25,7 +25,7 @@ impl Cycle<'_> {
         }
         let config = &self.pipeline.config;
         let commit = Commit {
-            sequence: self.session.next_sequence() + self.in_flight.len() as u64,
+            sequence: self.next_sequence,
             output: Output {
                 stream: config.output_stream.clone(),
                 max_len: config.output_max_len,
@@ -50,6 +50,7 @@ impl Cycle<'_> {
             // The commit before was given up, and this one would stand in its place.
             return Ok(());
         }
+        self.next_sequence += 1;
         self.state_in_flight = next_state;
         let writer = self.writer.clone();
         self.in_flight.spawn(async move {

@@ -65,7 +65,7 @@ impl Cycle<'_> {
         // Its records count once in the summary, its pages as often as they were asked for.
         self.report.summary.pages += 1;
         self.pipeline.metrics.page_read(name, 0, page.not_modified);
-        self.show_progress();
+        self.show_progress(page.stream, None);
     }
 
     /// Publishes what both reads missed, unless the second is no better than the first.

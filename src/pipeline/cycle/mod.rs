@@ -3,6 +3,7 @@
 mod commits;
 mod confirm;
 mod deletions;
+mod progress;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use super::commit::{Tenure, Writer};
 use super::detect::{Detection, Rule};
 use super::versions::VersionTable;
 use super::{CycleError, CycleReport, Pipeline, Session};
-use crate::registry::{Phase, PollSummary, Progress};
+use crate::registry::PollSummary;
 use crate::source::{Event, Outcome, Page, ReadState, StreamSpec};
 use crate::store::Commit;
 
@@ -68,6 +69,8 @@ struct Cycle<'c> {
     batch_since: Option<Instant>,
     /// State to write with the next commit: every record it covers is in that commit or before.
     ready_state: BTreeMap<String, Option<String>>,
+    /// Of the next commit.
+    next_sequence: u64,
     /// What the commit on its way writes of it.
     state_in_flight: BTreeMap<String, Option<String>>,
     /// The commit on its way: while the store works, the next batch is detected.
@@ -76,6 +79,8 @@ struct Cycle<'c> {
     /// Streams of which some records seem to be gone.
     unconfirmed: Vec<usize>,
     started: Instant,
+    /// When the progress was last logged.
+    logged: Instant,
     /// Records per commit: one that is larger than the output stream may become never fits.
     most: usize,
 }
@@ -83,7 +88,11 @@ struct Cycle<'c> {
 /// How far the read of one stream got.
 struct StreamProgress {
     rule: Rule,
-    begun: bool,
+    /// When its first sign came.
+    begun: Option<Instant>,
+    /// Versions known before the read.
+    known: u64,
+    fetched: u64,
     rejected: u64,
     repeated_differently: u64,
     /// State of a full listing, not written before its deletions are: with validators the next
@@ -96,7 +105,9 @@ impl<'c> Cycle<'c> {
         let detection = &pipeline.config.change_detection;
         let progress = |spec: &StreamSpec| StreamProgress {
             rule: Rule::new(&spec.signal, detection, !spec.lists_everything),
-            begun: false,
+            begun: None,
+            known: 0,
+            fetched: 0,
             rejected: 0,
             repeated_differently: 0,
             held: Vec::new(),
@@ -111,6 +122,7 @@ impl<'c> Cycle<'c> {
                 stop: stop.clone(),
             }),
             streams: pipeline.source.streams().iter().map(progress).collect(),
+            next_sequence: session.next_sequence(),
             pipeline,
             session,
             stop,
@@ -124,6 +136,7 @@ impl<'c> Cycle<'c> {
             lease_ended: false,
             unconfirmed: Vec::new(),
             started: Instant::now(),
+            logged: Instant::now(),
             most: match usize::try_from(pipeline.config.output_max_len) {
                 Ok(limit @ 1..MAX_RECORDS) => limit,
                 _ => MAX_RECORDS,
@@ -235,7 +248,8 @@ impl<'c> Cycle<'c> {
         } else {
             self.batch.detach();
         }
-        self.show_progress();
+        self.streams[page.stream].fetched += fetched;
+        self.show_progress(page.stream, page.done);
         Ok(())
     }
 
@@ -342,9 +356,12 @@ impl<'c> Cycle<'c> {
 
     /// The first sign of a stream in this cycle: none of its records is seen yet.
     fn begin(&mut self, stream: usize) {
-        if !std::mem::replace(&mut self.streams[stream].begun, true) {
+        let progress = &mut self.streams[stream];
+        if progress.begun.is_none() {
+            progress.begun = Some(Instant::now());
             let name = &self.pipeline.source.streams()[stream].name;
             if let Some(table) = self.session.tables.get_mut(name) {
+                progress.known = table.len();
                 table.clear_marks();
             }
         }
@@ -355,27 +372,6 @@ impl<'c> Cycle<'c> {
         for (field, value) in state {
             self.ready_state.insert(field, value);
         }
-    }
-
-    fn show_progress(&self) {
-        let summary = &self.report.summary;
-        let progress = Progress {
-            pages: summary.pages,
-            records: summary.fetched,
-            elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        let deadline = deadline_in(self.pipeline.patience());
-        self.pipeline
-            .registry
-            .update(&self.pipeline.config.name, |status| {
-                if status.phase == Phase::Throttled {
-                    status.phase = Phase::Polling;
-                    status.throttled_until = None;
-                }
-                status.progress = Some(progress);
-                status.versions_tracked = Some(self.session.versions());
-                status.deadline = deadline;
-            });
     }
 
     fn warn(&mut self, warning: String) {

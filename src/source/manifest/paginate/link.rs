@@ -4,7 +4,7 @@ use crate::json::{Map, Value};
 
 /// Links by their relation, or by their address where they have none. Of two links with the same
 /// relation the last counts. Anything that is no link is skipped.
-pub(super) fn links(header: &str) -> Map {
+pub(in crate::source::manifest) fn links(header: &str) -> Map {
     let mut links = Map::new();
     let mut rest = header;
     while let Some(open) = rest.find('<') {

@@ -4,6 +4,8 @@ mod link;
 
 use http::HeaderMap;
 
+pub(super) use link::links;
+
 use super::expr::{Expr, unsupported};
 use super::fields::{flag, optional, problem, required, type_of};
 use super::options::{RequestOption, RequestOptions};
@@ -376,7 +378,7 @@ impl Strategy {
 fn headers_of(headers: &HeaderMap) -> Map {
     let mut map = super::errors::header_map(headers);
     let links = match map.get("link").and_then(Value::as_str) {
-        Some(text) => link::links(text),
+        Some(text) => links(text),
         None => Map::new(),
     };
     map.insert("link".to_owned(), links.into());

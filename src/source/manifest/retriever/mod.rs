@@ -3,6 +3,7 @@
 //! The end of a read is always explicit. Whatever was not read, refused, cut or repeated makes
 //! the stream incomplete: then no cursor moves past it, and nothing is called deleted.
 
+mod extent;
 mod guard;
 mod pages;
 mod partitions;

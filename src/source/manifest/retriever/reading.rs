@@ -59,6 +59,8 @@ pub(super) struct Tally {
     pub(super) records: u64,
     /// The newest freshness of this read.
     pub(super) freshness: Option<Timestamp>,
+    /// Slices that are behind, and how many there are, where that is known.
+    pub(super) slices: (usize, Option<usize>),
     /// Pages that did not change, to be read again where their records are needed.
     pub(super) unread: Vec<(StreamSlice, Option<Literal>)>,
 }
@@ -96,10 +98,17 @@ impl Reading<'_, '_> {
             self.tally.failed = Some(error.clone());
         }
         self.tally.counted |= partitions.counted;
+        self.tally.slices.1 = match cursors {
+            Cursors::Single(cursor, progress) => Some(cursor.windows(progress).count()),
+            Cursors::None => Some(partitions.list.len()),
+            // Each partition has windows of its own.
+            Cursors::Partitioned(_) => None,
+        };
         for partition in &partitions.list {
             match cursors {
                 Cursors::None => {
                     self.slice(&partition.slice(Map::new()), None).await?;
+                    self.tally.slices.0 += 1;
                 }
                 Cursors::Single(cursor, progress) => {
                     let windows = cursor.windows(progress);
@@ -110,6 +119,7 @@ impl Reading<'_, '_> {
                         if let Some(observed) = self.slice(&slice, wanted).await? {
                             progress.close(cursor, &window, observed);
                         }
+                        self.tally.slices.0 += 1;
                     }
                 }
                 Cursors::Partitioned(partitioned) => {
@@ -199,6 +209,18 @@ impl Reading<'_, '_> {
         Ok(None)
     }
 
+    /// Which part of the stream is read, from 0 to 1, where that can be told.
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
+    fn part(&self, of_slice: Option<f64>) -> Option<f64> {
+        let (behind, Some(all)) = self.tally.slices else {
+            return None;
+        };
+        if all == 1 {
+            return of_slice;
+        }
+        Some((behind as f64 + of_slice.unwrap_or(0.0)) / all.max(1) as f64)
+    }
+
     /// Reads the pages of a slice once.
     async fn walk(
         &mut self,
@@ -231,7 +253,8 @@ impl Reading<'_, '_> {
             }
             // Empty or something else: either way nothing is called deleted because of it.
             self.tally.drifted |= page.lacks_list && retriever.lists_everything;
-            self.emit(page).await?;
+            let part = self.part(pages.part());
+            self.emit(page, part).await?;
         }
         self.tally.counted |= pages.is_counted();
         match pages.drift() {
@@ -255,13 +278,13 @@ impl Reading<'_, '_> {
                 .map_err(|error| Halt::Failed(run.misconfigured(error)))?;
             let mut pages = Pages::new(run, retriever.parts, &slice, options, None);
             let page = pages.fresh(token).await.map_err(Halt::Failed)?;
-            self.emit(page).await?;
+            self.emit(page, None).await?;
         }
         Ok(())
     }
 
-    /// Hands a page over.
-    async fn emit(&mut self, page: pages::Page) -> Result<(), Halt> {
+    /// Hands a page over, with which `part` of the stream is read.
+    async fn emit(&mut self, page: pages::Page, part: Option<f64>) -> Result<(), Halt> {
         if let Some(fresh) = page.freshness {
             if self
                 .stored
@@ -287,6 +310,7 @@ impl Reading<'_, '_> {
             records,
             rejected: page.rejected,
             not_modified: page.not_modified,
+            done: part,
             state,
         };
         self.events.send(Event::Page(page)).await?;

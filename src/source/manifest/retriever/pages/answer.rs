@@ -8,6 +8,7 @@ use crate::client::{FetchError, Response, without_query};
 use crate::json::{Map, Value, get, text_of};
 use crate::source::manifest::decode::Decoder;
 use crate::source::manifest::paginate::{Paginator, Seen};
+use crate::source::manifest::retriever::extent::Extent;
 use crate::source::manifest::retriever::guard::instant;
 use crate::source::manifest::select::Selected;
 use crate::source::manifest::template::{Context, Literal};
@@ -23,6 +24,8 @@ pub(super) struct Answer {
     pub(super) next: Option<Literal>,
     pub(super) freshness: Option<Timestamp>,
     pub(super) lacks_list: bool,
+    /// What the listing holds, if this is its first page and the provider says so.
+    pub(super) extent: Option<Extent>,
 }
 
 impl Pages<'_> {
@@ -77,16 +80,20 @@ impl Pages<'_> {
                 freshness,
                 lacks_list,
                 next: None,
+                extent: None,
             });
         }
         let next = self
             .next_token(response, &documents, &selected, last.as_ref(), &context)
             .map_err(|error| unusable(&error))?;
+        let is_first = self.read == 0 && next.is_some();
+        let extent = is_first.then(|| Extent::of(&response.headers, documents.first()));
         Ok(Answer {
             selected,
             next,
             freshness,
             lacks_list,
+            extent: extent.flatten(),
         })
     }
 

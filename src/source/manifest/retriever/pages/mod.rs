@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use self::answer::Answer;
 use super::Run;
+use super::extent::Extent;
 use super::guard::{Drift, Found, MAX_PAGES, Progress as Advance};
 use super::validators::{Remembered, Validators};
 use crate::client::{FetchError, Request, Response, without_query};
@@ -42,6 +43,8 @@ pub(super) struct Pages<'r> {
     advance: Advance,
     drift: Drift,
     is_counted: bool,
+    extent: Option<Extent>,
+    records: u64,
     read: usize,
     done: bool,
 }
@@ -101,9 +104,17 @@ impl<'r> Pages<'r> {
             advance: Advance::default(),
             drift: Drift::new(parts.key.clone()),
             is_counted: false,
+            extent: None,
+            records: 0,
             read: 0,
             done: false,
         }
+    }
+
+    /// Which part of the slice is read, from 0 to 1, where the provider says how much there is.
+    pub(super) fn part(&self) -> Option<f64> {
+        self.extent
+            .map(|extent| extent.part(self.read, self.records))
     }
 
     /// Whether pages were found by counting, so that records may stand on none of them.
@@ -198,7 +209,10 @@ impl<'r> Pages<'r> {
             next,
             freshness,
             lacks_list,
+            extent,
         } = self.read_answer(&response)?;
+        self.extent = extent.or(self.extent);
+        self.records += selected.extracted as u64;
         let stored = next.clone().map_or(Value::Null, Literal::into_json);
         let state = validators.and_then(|v| v.remember(key, &request, &response, stored));
         self.advance
