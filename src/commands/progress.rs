@@ -38,16 +38,15 @@ impl Progress {
 }
 
 fn line(reached: &Reached) -> String {
-    let mut line = format!(
-        "{} pages, {} records, {} records/s",
+    let left = reached.remaining_ms.map_or_else(String::new, |left| {
+        format!(", about {} left", rough(left.div_ceil(1000)))
+    });
+    format!(
+        "{} pages, {} records, {} records/s{left}",
         reached.pages,
         reached.records,
         reached.per_second()
-    );
-    if let Some(left) = reached.remaining_ms {
-        line += &format!(", about {} left", rough(left.div_ceil(1000)));
-    }
-    line
+    )
 }
 
 /// Seconds as people say them: the two largest units.
