@@ -288,8 +288,9 @@ fn report(registry: &ConnectorRegistry) {
     }
 }
 
-/// Looks at configuration file and manifests by content, so that an editor's rename and the swap
-/// of a mounted `ConfigMap` are changes, and a touched file is none.
+/// Looks at the configuration file, manifests and the files of secrets by content, so that an
+/// editor's rename and the swap of a mounted `ConfigMap` or `Secret` are changes, and a touched
+/// file is none.
 struct Watcher {
     enabled: bool,
     file: PathBuf,
@@ -306,7 +307,7 @@ impl Watcher {
             file: file.clone(),
             seen: BTreeMap::new(),
         };
-        watcher.look_at(vec![file]);
+        watcher.look_at(std::iter::once((file, None)));
         watcher
     }
 
@@ -314,18 +315,25 @@ impl Watcher {
     fn follow(&mut self, configuration: &Configuration) {
         let connectors = configuration.loaded.connectors.iter();
         let manifests = connectors.filter_map(|config| config.manifest.clone());
-        let files = std::iter::once(self.file.clone()).chain(manifests);
-        self.look_at(files.collect());
+        let secrets = configuration.loaded.secret_files.iter();
+        let files = std::iter::once(self.file.clone())
+            .chain(manifests)
+            .map(|file| (file, None))
+            .chain(secrets.map(|(file, digest)| (file.clone(), Some(*digest))));
+        self.look_at(files);
     }
 
-    fn look_at(&mut self, files: Vec<PathBuf>) {
+    /// Looks at these files from now on, each with the digest of what is known of it.
+    fn look_at(&mut self, files: impl Iterator<Item = (PathBuf, Option<u64>)>) {
         if self.enabled {
             let before = std::mem::take(&mut self.seen);
-            let seen = |file: PathBuf| {
-                let digest = before.get(&file).copied();
-                (file.clone(), digest.unwrap_or_else(|| digest_of(&file)))
-            };
-            self.seen = files.into_iter().map(seen).collect();
+            self.seen = files
+                .map(|(file, known)| {
+                    let digest = known.or_else(|| before.get(&file).copied());
+                    let digest = digest.unwrap_or_else(|| digest_of(&file));
+                    (file, digest)
+                })
+                .collect();
         }
     }
 

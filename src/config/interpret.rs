@@ -54,6 +54,7 @@ pub(super) fn interpret(
     if !options.allow_unknown_names {
         unknown_names(&wanted, &all_names, &mut report);
     }
+    let secret_files = report.take_files();
     let (problems, warnings) = report.finish();
     if !problems.is_empty() {
         return Err(problems);
@@ -63,6 +64,7 @@ pub(super) fn interpret(
         all_names,
         warnings,
         origin: source.origin.clone(),
+        secret_files,
     })
 }
 

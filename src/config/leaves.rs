@@ -61,7 +61,7 @@ impl Sources<'_> {
         }
         let text = Template::parse(text)
             .ok()?
-            .render(self.environment, self.directory)
+            .render(self.environment, self.directory, |_, _| {})
             .ok()?;
         Some(Node {
             kind: Kind::String(text),
@@ -159,7 +159,9 @@ impl Pass<'_> {
             self.leaves.opaque.insert(at);
             return text.to_owned();
         }
-        match template.render(self.sources.environment, self.sources.directory) {
+        let report = &mut *self.report;
+        let note = |file, digest| report.reads(file, digest);
+        match template.render(self.sources.environment, self.sources.directory, note) {
             Ok(value) => {
                 self.leaves.substituted.insert(at);
                 value

@@ -20,6 +20,7 @@ mod substitute;
 mod texts;
 mod validate;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,6 +76,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Where it came from, as messages name it: a path, or `environment`.
     pub origin: String,
+    /// Files that `${file:…}` named, with the digest (XXH3) of what they held.
+    pub secret_files: BTreeMap<PathBuf, u64>,
 }
 
 /// Reads, parses, substitutes and validates; gives every problem there is, in file order.

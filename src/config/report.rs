@@ -1,11 +1,13 @@
 //! Collects what is wrong, and says where in the words of the source: a line and column, or the
 //! name of an environment variable.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::document::{Kind, Node, Position, Problem};
 
-/// Problems and warnings of one load.
+/// Problems, warnings and files read of one load.
 #[derive(Debug)]
 pub(super) struct Report {
     file: Arc<str>,
@@ -13,6 +15,7 @@ pub(super) struct Report {
     variables: Vec<String>,
     problems: Vec<(Position, Problem)>,
     warnings: Vec<(Position, Problem)>,
+    files: BTreeMap<PathBuf, u64>,
 }
 
 impl Report {
@@ -22,6 +25,7 @@ impl Report {
             variables,
             problems: Vec::new(),
             warnings: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -35,6 +39,16 @@ impl Report {
     pub(super) fn warning(&mut self, place: &Place<'_>, message: &str, fix: Option<String>) {
         let warning = self.make(place, message, fix);
         self.warnings.push((place.at, warning));
+    }
+
+    /// A file that a value was read from, and the digest of what it held.
+    pub(super) fn reads(&mut self, file: PathBuf, digest: u64) {
+        self.files.insert(file, digest);
+    }
+
+    /// Such files so far.
+    pub(super) fn take_files(&mut self) -> BTreeMap<PathBuf, u64> {
+        std::mem::take(&mut self.files)
     }
 
     /// Problems so far.

@@ -5,9 +5,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Environment;
 
@@ -130,11 +131,13 @@ impl Template {
         }
     }
 
-    /// Puts the values in. `directory` is where relative paths of `${file:…}` start.
+    /// Puts the values in. `directory` is where relative paths of `${file:…}` start; `note` is told
+    /// what was read, and its digest.
     pub(super) fn render(
         &self,
         environment: &Environment,
         directory: &Path,
+        mut note: impl FnMut(PathBuf, u64),
     ) -> Result<String, Missing> {
         let mut text = String::new();
         for part in &self.0 {
@@ -143,7 +146,11 @@ impl Template {
                 Part::Variable { name, or } => {
                     text.push_str(lookup(name, or, environment)?);
                 }
-                Part::File(path) => text.push_str(&read(path, directory)?),
+                Part::File(path) => {
+                    let content = read(path, directory)?;
+                    note(directory.join(path), xxh3_64(content.as_bytes()));
+                    text.push_str(&content);
+                }
             }
         }
         Ok(text)
@@ -262,7 +269,7 @@ mod tests {
             .collect();
         Template::parse(text)
             .map_err(|error| error.to_string())?
-            .render(&environment, Path::new("/"))
+            .render(&environment, Path::new("/"), |_, _| {})
             .map_err(|error| error.to_string())
     }
 
@@ -344,7 +351,7 @@ mod tests {
         let read = |text: &str| {
             Template::parse(text)
                 .unwrap()
-                .render(&Environment::default(), directory.path())
+                .render(&Environment::default(), directory.path(), |_, _| {})
                 .map_err(|error| error.to_string())
         };
         assert_eq!(read("${file:secret}").as_deref(), Ok("a ${A} $$\r\n\n"));

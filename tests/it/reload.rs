@@ -276,6 +276,43 @@ async fn a_watched_file_is_reloaded_when_a_config_map_is_swapped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_read_again_when_its_volume_is_swapped() {
+    let site = Site::new().await;
+    let mount = |version: &str, token: &str| {
+        let directory = site.path(version);
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("token"), token).unwrap();
+        let link = site.path("..data_tmp");
+        symlink(version, &link).unwrap();
+        fs::rename(link, site.path("..data")).unwrap();
+    };
+    mount("..one", "old");
+    symlink("..data/token", site.path("token")).unwrap();
+    let mut with_secret = site.entry("a");
+    with_secret["providerConfig"]["token"] = "${file:token}".into();
+    site.configure(&[with_secret, site.entry("b")]);
+    let mut process = site.worker().arg("--watch").start("worker");
+    let before = site.wait_for_tenures(2);
+    mount("..two", "new");
+    site.ops.wait_until("the connector runs with the new secret", || {
+        let now = site.tenures();
+        now.get("a").is_some_and(|now| now.1 != before["a"].1)
+    });
+    assert_eq!(site.tenures()["b"], before["b"], "the other is not touched");
+    // The same again is no change, and what is missing for a moment is no reason to stop.
+    fs::remove_file(site.path("..data")).unwrap();
+    process.wait_for_log("configuration not reloaded", Duration::from_secs(20));
+    mount("..three", "new");
+    site.ops.wait_until("the problem is gone", || {
+        site.ops
+            .get("/readyz")
+            .is_some_and(|(_, body)| !body.to_string().contains("token"))
+    });
+    assert_eq!(site.tenures()["b"], before["b"]);
+    stops_cleanly(&mut process);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_named_connector_that_is_disabled_or_removed_idles_until_it_is_back() {
     let site = Site::new().await;
     let (on, mut off) = (site.entry("x"), site.entry("x"));
