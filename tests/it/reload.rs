@@ -294,10 +294,11 @@ async fn a_secret_is_read_again_when_its_volume_is_swapped() {
     let mut process = site.worker().arg("--watch").start("worker");
     let before = site.wait_for_tenures(2);
     mount("..two", "new");
-    site.ops.wait_until("the connector runs with the new secret", || {
-        let now = site.tenures();
-        now.get("a").is_some_and(|now| now.1 != before["a"].1)
-    });
+    site.ops
+        .wait_until("the connector runs with the new secret", || {
+            let now = site.tenures();
+            now.get("a").is_some_and(|now| now.1 != before["a"].1)
+        });
     assert_eq!(site.tenures()["b"], before["b"], "the other is not touched");
     // The same again is no change, and what is missing for a moment is no reason to stop.
     fs::remove_file(site.path("..data")).unwrap();
