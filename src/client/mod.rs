@@ -5,6 +5,7 @@
 //! metadata address. What an answer *means* is the caller's: it passes a [`Judge`].
 
 mod address;
+pub mod auth;
 mod error;
 mod exchange;
 mod failure;

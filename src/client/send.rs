@@ -43,6 +43,10 @@ pub struct ClientConfig {
     pub observer: Option<Arc<dyn Observer>>,
 }
 
+/// Bound on one attempt at a token endpoint. Giving up on one that is merely slow may throw the
+/// only good refresh token away.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// `connector-worker/VERSION`.
 pub const USER_AGENT: &str = concat!("connector-worker/", env!("CARGO_PKG_VERSION"));
 
@@ -100,6 +104,18 @@ impl Client {
             config,
             exchange,
             rate,
+        })
+    }
+
+    /// The same with more patience, for requests whose answer must not be lost: those to token
+    /// endpoints. Their rate is not that of the API.
+    pub fn patient(&self) -> Result<Self, FetchError> {
+        Self::new(ClientConfig {
+            request_timeout: self.config.request_timeout.max(TOKEN_TIMEOUT),
+            max_retries: self.config.max_retries.max(3),
+            requests_per_second: None,
+            observer: None,
+            ..self.config.clone()
         })
     }
 

@@ -7,6 +7,7 @@
 
 pub mod address;
 mod commit;
+mod credential;
 mod entry;
 mod error;
 mod lease;
@@ -26,6 +27,7 @@ use async_trait::async_trait;
 
 pub use address::StoreAddress;
 pub use commit::{Commit, Committed, DeadLetter, Output, Prepared};
+pub use credential::{CredentialLock, CredentialStore, Saved, StoredCredential};
 pub use error::StoreError;
 pub use lease::{Acquired, Lease, LeaseInfo, Owner, Renewed};
 pub use memory::MemoryStore;

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, exports nothing, waits for real processes and prints its seed"
 )]
 
+mod authenticators;
 mod cli;
 mod concurrent_pages;
 mod crash;

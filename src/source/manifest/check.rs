@@ -75,7 +75,7 @@ async fn health(
         conditional: false,
         ignored: AtomicBool::new(false),
     };
-    let sent = run.client.send(&request, &verdicts);
+    let sent = requester.send(&run, &request, true, &verdicts);
     let response = match check.timeout {
         Some(timeout) => tokio::time::timeout(timeout, sent).await.map_err(|_| {
             FetchError::Unavailable(format!(

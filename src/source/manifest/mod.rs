@@ -1,6 +1,7 @@
 //! The declarative engine: reads streams as a manifest in Airbyte's low-code format describes.
 
 mod auth;
+mod authorise;
 pub mod catalog;
 mod check;
 mod configuration;
@@ -45,6 +46,7 @@ use self::retriever::{ParentCache, Retriever, Run};
 use self::stream::{Builder, Parts};
 use self::template::Context;
 use super::{CheckReport, Event, Events, Outcome, ReadState, Source, Stopped, StreamSpec};
+use crate::client::auth::Credentials;
 use crate::client::{Client, FetchError};
 use crate::clock::Clock;
 use crate::connector::{ChangeDetection, ConnectorConfig};
@@ -63,6 +65,7 @@ pub enum Mode {
 pub struct ManifestSource {
     manifest: Arc<Manifest>,
     client: Client,
+    credentials: Credentials,
     clock: Clock,
     /// `providerConfig`, as templates see it.
     config: Value,
@@ -83,6 +86,9 @@ struct Built {
 impl ManifestSource {
     /// Builds the streams for one connector; opens no connection. A stream that cannot be built
     /// is unavailable and says why; the others work.
+    ///
+    /// Tokens that are issued to it live in this source alone; see
+    /// [`with_credentials`](Self::with_credentials).
     pub fn build(
         manifest: Arc<Manifest>,
         connector: &ConnectorConfig,
@@ -136,6 +142,7 @@ impl ManifestSource {
         let secrets = Secrets::new(configuration::secrets(&config, &manifest.spec));
         Self {
             client,
+            credentials: Credentials::default(),
             clock,
             secrets,
             detection: connector.change_detection.clone(),
@@ -147,10 +154,20 @@ impl ManifestSource {
         }
     }
 
+    /// The same, with tokens that are kept and shared as `credentials` say.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            ..self
+        }
+    }
+
     fn run<'r>(&'r self, stream: &'r str) -> Run<'r> {
         Run {
             stream,
             client: &self.client,
+            credentials: &self.credentials,
             config: &self.config,
             clock: self.clock,
             secrets: &self.secrets,

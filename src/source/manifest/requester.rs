@@ -10,6 +10,7 @@ use super::expr::{Expr, expr_map, unsupported};
 use super::fields::{nested, optional, problem, text, type_of};
 use super::options::{OptionValue, RequestOptions};
 use super::template::{Context, EvalError, Literal, Nested};
+use crate::client::auth::encode_form;
 use crate::client::{FetchError, Request, set_header};
 use crate::document::{Kind, Node, Problem};
 use crate::json::{Map, Value};
@@ -23,11 +24,11 @@ pub(super) struct Requester {
     query: Vec<(Expr, Expr)>,
     headers: Vec<(Expr, Expr)>,
     body: Body,
-    auth: Authenticator,
+    pub(super) auth: Authenticator,
     /// What its answers mean.
     pub(super) errors: ErrorHandler,
     /// Whether texts keep their spelling where the reference would read them as numbers.
-    verbatim: bool,
+    pub(super) verbatim: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ impl Requester {
             headers: expr_map(node, "request_headers")?,
             body: Body::build(node)?,
             auth: match optional(node, "authenticator") {
-                Some(authenticator) => Authenticator::build(authenticator, config)?,
+                Some(authenticator) => Authenticator::build(authenticator, node, config, verbatim)?,
                 None => Authenticator::None,
             },
             errors: match optional(node, "error_handler") {
@@ -150,10 +151,7 @@ impl Requester {
 
         let mut options = self.own_options(context)?;
         if is_home {
-            let auth = self
-                .auth
-                .options(context, self.verbatim)
-                .map_err(|error| template("authenticator", &error))?;
+            let auth = self.auth.options(context, self.verbatim)?;
             options.merge(auth).map_err(misconfigured)?;
         }
         options.merge(extra).map_err(misconfigured)?;
@@ -335,12 +333,16 @@ fn template(place: &str, error: &EvalError) -> FetchError {
     FetchError::Misconfigured(format!("{place}: {error}"))
 }
 
-fn misconfigured(error: impl std::fmt::Display) -> FetchError {
+pub(super) fn misconfigured(error: impl std::fmt::Display) -> FetchError {
     FetchError::Misconfigured(error.to_string())
 }
 
 /// Adds the query. Of a page's own address, what it already says is not said again.
-fn add_query(url: &mut Url, options: &RequestOptions, is_page: bool) -> Result<(), FetchError> {
+pub(super) fn add_query(
+    url: &mut Url,
+    options: &RequestOptions,
+    is_page: bool,
+) -> Result<(), FetchError> {
     let present: Vec<(String, String)> = if is_page {
         url.query_pairs().into_owned().collect()
     } else {
@@ -370,31 +372,12 @@ fn add_query(url: &mut Url, options: &RequestOptions, is_page: bool) -> Result<(
     Ok(())
 }
 
-/// As Python's `urlencode`: spaces become `+`, and only letters, digits and `_.-~` stay.
-fn encode(pairs: &[(String, String)]) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    let quote = |text: &str, out: &mut String| {
-        for byte in text.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => {
-                    out.push(byte.into());
-                }
-                b' ' => out.push('+'),
-                // Writing to a String cannot fail.
-                _ => drop(write!(out, "%{byte:02X}")),
-            }
-        }
-    };
-    for (key, value) in pairs {
-        if !out.is_empty() {
-            out.push('&');
-        }
-        quote(key, &mut out);
-        out.push('=');
-        quote(value, &mut out);
-    }
-    out
+pub(super) fn encode(pairs: &[(String, String)]) -> String {
+    encode_form(
+        pairs
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    )
 }
 
 /// Headers that must not reach another host, even where a manifest writes them by hand.

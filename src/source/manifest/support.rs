@@ -5,7 +5,7 @@ use super::fields::type_of;
 use crate::document::{Kind, Node, Problem};
 
 /// Component types that run, or that do not matter to a read.
-pub(super) const SUPPORTED: [&str; 49] = [
+pub(super) const SUPPORTED: [&str; 53] = [
     "DeclarativeStream",
     "SimpleRetriever",
     "HttpRequester",
@@ -28,6 +28,10 @@ pub(super) const SUPPORTED: [&str; 49] = [
     "ApiKeyAuthenticator",
     "BearerAuthenticator",
     "BasicHttpAuthenticator",
+    "JwtAuthenticator",
+    "OAuthAuthenticator",
+    "SessionTokenAuthenticator",
+    "LegacySessionTokenAuthenticator",
     "SelectiveAuthenticator",
     "DefaultErrorHandler",
     "CompositeErrorHandler",
@@ -58,7 +62,7 @@ pub(super) const SUPPORTED: [&str; 49] = [
 ];
 
 /// Fields whose content is no component: schemas, and what only the reference uses.
-const OPAQUE: [&str; 7] = [
+const OPAQUE: [&str; 12] = [
     "schema_loader",
     "schema",
     "$parameters",
@@ -66,6 +70,11 @@ const OPAQUE: [&str; 7] = [
     "file_uploader",
     "request_body_json",
     "request_body_data",
+    "request_authentication",
+    "refresh_request_body",
+    "refresh_request_headers",
+    "additional_jwt_payload",
+    "additional_jwt_headers",
 ];
 
 /// The first component within `node` that does not run.

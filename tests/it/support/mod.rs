@@ -2,6 +2,7 @@
 
 pub mod items;
 pub mod ops;
+pub mod party;
 pub mod proxy;
 pub mod redis;
 

@@ -82,6 +82,7 @@ impl Filter {
                 Some("RETRY") => Action::Retry,
                 Some("IGNORE") => Action::Ignore,
                 Some("RATE_LIMITED") => Action::RateLimited,
+                Some("REFRESH_TOKEN_THEN_RETRY") => Action::Refresh,
                 other => {
                     let name = other.unwrap_or("this");
                     return Err(problem(

@@ -33,6 +33,8 @@ pub(super) enum Action {
     RateLimited,
     Ignore,
     Fail,
+    /// Replace the token, then try again.
+    Refresh,
 }
 
 /// Whose fault a failure is.

@@ -9,6 +9,7 @@ use super::backoff::NoWait;
 use super::message::{Secrets, provider_message};
 use super::refusal::{About, Refusals};
 use super::{Action, ErrorHandler, FailureType, Resolution, is_transport};
+use crate::client::auth::lacks_scope;
 use crate::client::{
     FetchError, Judge, Response, TransportError, Verdict, hinted_wait, without_query,
 };
@@ -74,6 +75,10 @@ impl Verdicts<'_> {
                 }
             }
             Action::Fail => Verdict::Fail(self.failure(response, &resolution)),
+            // Whoever sent the request replaces the token and repeats it, once.
+            Action::Refresh => {
+                Verdict::Fail(FetchError::Unauthorized(self.words(response, &resolution)))
+            }
             Action::RateLimited => match self.wait(response, &resolution, attempt) {
                 Ok(wait) => Verdict::Throttle { wait },
                 Err(error) => Verdict::Fail(error),
@@ -134,7 +139,13 @@ impl Verdicts<'_> {
     }
 
     fn failure(&self, response: &Response, resolution: &Resolution) -> FetchError {
-        let words = self.words(response, resolution);
+        let mut words = self.words(response, resolution);
+        // Told apart because a new token mends the one and a permission the other.
+        let missing = lacks_scope(response);
+        if let Some(missing) = &missing {
+            words.push_str(": ");
+            words.push_str(missing);
+        }
         match self.refusals.about(response, &self.context()) {
             Ok(Some(About::Credentials)) => return FetchError::Unauthorized(words),
             Ok(Some(About::Permission)) => return FetchError::Forbidden(words),
@@ -144,7 +155,11 @@ impl Verdicts<'_> {
                 return FetchError::Misconfigured(words);
             }
         }
-        match response.status.as_u16() {
+        let status = response.status.as_u16();
+        if missing.is_some() && matches!(status, 200..300 | 401) {
+            return FetchError::Forbidden(words);
+        }
+        match status {
             401 => FetchError::Unauthorized(words),
             403 => FetchError::Forbidden(words),
             // An answer that looks like success, and a manifest that knows it is none: what the

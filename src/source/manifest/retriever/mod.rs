@@ -23,6 +23,7 @@ use super::cursor::{OpenCursor, PartitionedCursor, Progress};
 use super::errors::{Refusals, Secrets};
 use super::stream::Parts;
 use super::template::{Binding, Context};
+use crate::client::auth::Credentials;
 use crate::client::{Client, FetchError};
 use crate::clock::Clock;
 use crate::connector::ChangeDetection;
@@ -33,6 +34,7 @@ use crate::source::{Event, Events, Outcome, ReadState, Stopped};
 pub(super) struct Run<'r> {
     pub(super) stream: &'r str,
     pub(super) client: &'r Client,
+    pub(super) credentials: &'r Credentials,
     pub(super) config: &'r Value,
     pub(super) clock: Clock,
     pub(super) secrets: &'r Secrets,

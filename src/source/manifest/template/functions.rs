@@ -7,6 +7,7 @@ use super::names::Function;
 use super::value::{Raise, Result, Value, fail};
 use super::{access, encode, operators};
 use crate::clock::Clock;
+use crate::json;
 use crate::source::manifest::datetime::{DateTime, Span};
 
 /// Calls a function.
@@ -70,6 +71,14 @@ pub(super) fn call<'a>(function: Function, args: &Call<'a>, clock: Clock) -> Res
         Function::GenerateUuid => {
             args.none()?;
             Ok(Value::text(uuid()))
+        }
+        // The reference offers it where tokens are signed: keys come in files of JSON.
+        Function::JsonLoads => {
+            let text = only(args, "s")?;
+            match json::parse(text.expect_str()?.as_bytes()) {
+                Ok(value) => Ok(Value::of_json(&value)),
+                Err(_) => fail("the text is no JSON"),
+            }
         }
         Function::Dict => {
             let mut pairs = match &*args.positional {

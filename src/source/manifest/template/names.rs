@@ -38,6 +38,7 @@ names! {
         CamelCaseToSnakeCase = "camel_case_to_snake_case",
         GenerateUuid = "generate_uuid",
         Dict = "dict",
+        JsonLoads = "json_loads",
     }
 }
 

@@ -172,6 +172,24 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A JSON value that the template has made, by copy.
+    pub(super) fn of_json(value: &json::Value) -> Self {
+        match value {
+            json::Value::Null => Self::None,
+            json::Value::Bool(value) => Self::Bool(*value),
+            json::Value::Int(value) => Self::Int(*value),
+            json::Value::Float(value) => Self::Float(*value),
+            json::Value::BigNumber(text) => Self::from_number(text),
+            json::Value::String(text) => Self::text(text.as_str()),
+            json::Value::Array(items) => Self::list(items.iter().map(Self::of_json).collect()),
+            json::Value::Object(map) => Self::Dict(Rc::new(
+                map.iter()
+                    .map(|(key, value)| (Self::text(key.as_str()), Self::of_json(value)))
+                    .collect(),
+            )),
+        }
+    }
+
     /// A number of JSON that fits no 64-bit kind.
     fn from_number(text: &str) -> Self {
         let is_integer = !text.contains(['.', 'e', 'E']) && text.len() <= super::MAX_DIGITS;

@@ -64,6 +64,7 @@ fn decision(
         Action::RateLimited => "RATE_LIMITED",
         Action::Ignore => "IGNORE",
         Action::Fail => "FAIL",
+        Action::Refresh => "REFRESH_TOKEN_THEN_RETRY",
     };
     let failure = resolution.failure_type.map(|failure| match failure {
         FailureType::System => "system_error",

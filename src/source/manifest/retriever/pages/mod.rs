@@ -71,6 +71,8 @@ pub(super) struct Page {
 /// A request, and what was remembered of the last answer to it.
 struct Asked {
     request: Request,
+    /// Whether it goes where the credentials may go.
+    is_home: bool,
     /// The state field of its validators.
     key: String,
     remembered: Option<Remembered>,
@@ -181,6 +183,7 @@ impl<'r> Pages<'r> {
             request,
             key,
             remembered,
+            ..
         } = asked;
 
         if let (StatusCode::NOT_MODIFIED, Some(remembered)) = (response.status, remembered) {
@@ -308,9 +311,15 @@ impl<'r> Pages<'r> {
             .requester
             .request(address.as_deref(), options, &context)
             .map_err(|error| self.in_stream(error))?;
+        let is_home = self
+            .parts
+            .requester
+            .is_home(&request, &context)
+            .map_err(|error| self.in_stream(error))?;
         let Some(validators) = validators else {
             return Ok(Asked {
                 request,
+                is_home,
                 key: String::new(),
                 remembered: None,
             });
@@ -319,6 +328,7 @@ impl<'r> Pages<'r> {
         let remembered = validators.apply(&key, &mut request)?;
         Ok(Asked {
             request,
+            is_home,
             key,
             remembered,
         })
@@ -359,7 +369,10 @@ async fn send(run: &Run<'_>, parts: &Parts, asked: Asked) -> Result<Fetched, Fet
         conditional: asked.remembered.is_some(),
         ignored: AtomicBool::new(false),
     };
-    let response = run.client.send(&asked.request, &verdicts).await?;
+    let response = parts
+        .requester
+        .send(run, &asked.request, asked.is_home, &verdicts)
+        .await?;
     let ignored = verdicts.is_ignored();
     Ok(Fetched {
         asked,

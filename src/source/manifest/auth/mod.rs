@@ -1,12 +1,28 @@
-//! Authenticators that need no request of their own: key, bearer token, name and password.
+//! Authenticators: how requests prove who sends them.
+//!
+//! Some need no request of their own: key, bearer token, name and password, signed token. What an
+//! [`Issued`] one adds must be asked for first; it goes into a request just before that is sent,
+//! so that no request waits with a token that ends meanwhile.
+
+mod issued;
+mod jwt;
+mod legacy_session;
+mod oauth;
+mod session;
+mod updater;
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use self::issued::Issued;
+use self::jwt::Jwt;
 use super::expr::{Expr, unsupported};
 use super::fields::{optional, problem, required, text, texts, type_of};
 use super::options::{RequestOption, RequestOptions};
 use super::template::{Context, EvalError, Literal};
+use crate::client::FetchError;
 use crate::document::{Node, Problem};
 use crate::json::Value;
 use crate::telemetry::register_secret;
@@ -26,11 +42,40 @@ pub(super) enum Authenticator {
         user: Expr,
         password: Option<Expr>,
     },
+    /// A token that this worker signs.
+    Jwt(Arc<Jwt>),
+    /// A token that somebody issues.
+    Issued(Arc<Issued>),
+}
+
+/// Why an authenticator adds nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AuthError {
+    /// A template has no value.
+    #[error("authenticator: {0}")]
+    Template(#[from] EvalError),
+    /// Anything else that is wrong with the configuration.
+    #[error("authenticator: {0}")]
+    Configuration(String),
+}
+
+impl From<AuthError> for FetchError {
+    fn from(error: AuthError) -> Self {
+        Self::Misconfigured(error.to_string())
+    }
 }
 
 impl Authenticator {
-    /// Builds `authenticator` of a requester. `config` selects among several.
-    pub(super) fn build(node: &Node, config: &Value) -> Result<Self, Problem> {
+    /// Builds `authenticator` of `requester`. `config` selects among several; `verbatim` keeps
+    /// credentials as they are spelled, where the reference reads the token `12e4` as a number and
+    /// sends `120000.0`.
+    pub(super) fn build(
+        node: &Node,
+        requester: &Node,
+        config: &Value,
+        verbatim: bool,
+    ) -> Result<Self, Problem> {
+        let issued = |issued| Self::Issued(Arc::new(issued));
         Ok(match type_of(node) {
             Some("NoAuth") => Self::None,
             Some("ApiKeyAuthenticator") => {
@@ -57,18 +102,23 @@ impl Authenticator {
                 user: Expr::required(node, "username")?,
                 password: Expr::field(node, "password")?,
             },
-            Some("SelectiveAuthenticator") => return select(node, config),
+            Some("JwtAuthenticator") => Self::Jwt(Arc::new(Jwt::build(node, verbatim)?)),
+            Some("OAuthAuthenticator") => issued(oauth::build(node, verbatim)?),
+            Some("SessionTokenAuthenticator") => issued(session::build(node, config, verbatim)?),
+            Some("LegacySessionTokenAuthenticator") => {
+                issued(legacy_session::build(node, requester, verbatim)?)
+            }
+            Some("SelectiveAuthenticator") => return select(node, requester, config, verbatim),
             _ => return Err(unsupported(node)),
         })
     }
 
-    /// What it adds to a request. `verbatim` keeps credentials as they are spelled; the reference
-    /// reads the token `12e4` as a number and sends `120000.0`.
+    /// What it adds to a request while that is made; nothing if it must be issued first.
     pub(super) fn options(
         &self,
         context: &Context<'_>,
         verbatim: bool,
-    ) -> Result<RequestOptions, EvalError> {
+    ) -> Result<RequestOptions, AuthError> {
         let read = |expr: &Expr| {
             if verbatim {
                 expr.verbatim(context)
@@ -78,7 +128,7 @@ impl Authenticator {
         };
         let mut options = RequestOptions::default();
         let (option, credential) = match self {
-            Self::None => return Ok(options),
+            Self::None | Self::Issued(_) => return Ok(options),
             Self::Key { option, token } => {
                 let token = read(token)?;
                 // An empty key is none: providers answer it as a wrong one.
@@ -97,10 +147,19 @@ impl Authenticator {
                 let pair = format!("{}:{password}", read(user)?);
                 (option, format!("Basic {}", BASE64.encode(pair)))
             }
+            Self::Jwt(jwt) => (jwt.option(), jwt.credential(context)?),
         };
         keep_out_of_logs(&credential);
         option.inject(&mut options, Literal::Str(credential), context)?;
         Ok(options)
+    }
+
+    /// What must be issued first, if this is such a one.
+    pub(super) fn issued(&self) -> Option<&Issued> {
+        match self {
+            Self::Issued(issued) => Some(issued),
+            _ => None,
+        }
     }
 }
 
@@ -113,7 +172,12 @@ fn keep_out_of_logs(credential: &str) {
 }
 
 /// The authenticator that a value of the configuration names.
-fn select(node: &Node, config: &Value) -> Result<Authenticator, Problem> {
+fn select(
+    node: &Node,
+    requester: &Node,
+    config: &Value,
+    verbatim: bool,
+) -> Result<Authenticator, Problem> {
     let path = texts(node, "authenticator_selection_path")?;
     let chosen = path
         .iter()
@@ -131,7 +195,7 @@ fn select(node: &Node, config: &Value) -> Result<Authenticator, Problem> {
     };
     let authenticators = required(node, "authenticators")?;
     match optional(authenticators, &chosen) {
-        Some(authenticator) => Authenticator::build(authenticator, config),
+        Some(authenticator) => Authenticator::build(authenticator, requester, config, verbatim),
         None => {
             let known: Vec<&str> = authenticators
                 .entries()

@@ -1,0 +1,515 @@
+//! The tokens of one credential: renewed in time, once, and stored before they are used.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::sealed::{Kept, Sealer};
+use super::{Grant, Issued, Token};
+use crate::client::{Client, FetchError};
+use crate::store::{CredentialLock, CredentialStore, Saved, StoreError, StoredCredential};
+use crate::telemetry::register_secret;
+
+/// Share of a token's life after which it is renewed, and how far workers differ in it.
+const RENEW_AFTER: f64 = 0.8;
+const RENEW_JITTER: f64 = 0.05;
+
+/// How long a token that is due, but could not be renewed, is used before the next try.
+const NEXT_TRY: SignedDuration = SignedDuration::from_secs(30);
+
+/// A token younger than this that is refused is not the reason: a new one would be refused too.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Least time between two renewals that a refusal causes.
+const BETWEEN_REPLACEMENTS: Duration = Duration::from_mins(1);
+
+/// How long a refused credential is not tried again. Issuers lock clients that keep trying.
+const REFUSED_FOR: Duration = Duration::from_secs(20);
+
+/// How long the lock on a credential outlives its last extension: what a worker that was killed
+/// costs the others.
+const LOCK_TTL: Duration = Duration::from_secs(15);
+const EXTEND_EVERY: Duration = Duration::from_secs(4);
+
+/// Longest wait for another worker that asks the issuer.
+const LONGEST_TURN: Duration = Duration::from_secs(90);
+
+/// How long a save is tried before whoever waits is told; it is tried again at the next renewal.
+const LONGEST_SAVE: Duration = Duration::from_mins(1);
+
+/// Rounds in which another worker may have renewed meanwhile.
+const ROUNDS: usize = 4;
+
+/// Whose manners a keeper has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manners {
+    /// Renews ahead of time, shares and stores.
+    Worker,
+    /// As the format's reference: renews what has ended.
+    Reference,
+}
+
+/// Keeps the tokens of one credential.
+pub struct Keeper {
+    sealer: Sealer,
+    manners: Manners,
+    client: Client,
+    store: Option<Arc<dyn CredentialStore>>,
+    renewals: TaskTracker,
+    /// Names this keeper to the store's lock.
+    owner: String,
+    current: Mutex<Current>,
+    /// Whoever renews.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Current {
+    kept: Option<Kept>,
+    /// When the token is due; `None`: never.
+    due: Option<Timestamp>,
+    /// When an issuer or the store last gave a token.
+    adopted: Option<Instant>,
+    /// When a refused token was last replaced.
+    replaced: Option<Instant>,
+    /// What the issuer said to the last try, if it refused it.
+    refused: Option<(Instant, FetchError)>,
+    /// Whether somebody is to be told of the token yet.
+    is_news: bool,
+    /// What is to be stored yet, and what it replaces.
+    owed: Option<(u64, Kept)>,
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keeper({})", self.sealer.id())
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(
+        sealer: Sealer,
+        manners: Manners,
+        client: Client,
+        store: Option<Arc<dyn CredentialStore>>,
+        renewals: TaskTracker,
+    ) -> Self {
+        Self {
+            sealer,
+            manners,
+            client,
+            store,
+            renewals,
+            owner: format!("{}/{:016x}", std::process::id(), rand::random::<u64>()),
+            current: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Starts with a token that the configuration holds.
+    pub fn start_with(&self, token: Token) {
+        let mut current = self.current();
+        if current.kept.is_none() {
+            current.due = self.due(&token);
+            current.kept = Some(Kept {
+                token,
+                refresh: None,
+            });
+        }
+    }
+
+    /// Whether something is to be stored yet.
+    pub(super) fn is_owing(&self) -> bool {
+        self.current().owed.is_some()
+    }
+
+    /// The token, if it is not due for renewal.
+    pub fn fresh(&self) -> Option<Token> {
+        self.fresh_other_than(None)
+    }
+
+    /// The token, renewed where it is due. `grant` says how.
+    pub async fn token(
+        self: &Arc<Self>,
+        grant: impl FnOnce() -> Result<Grant, FetchError>,
+    ) -> Result<Token, FetchError> {
+        if let Some(token) = self.fresh() {
+            return Ok(token);
+        }
+        let error = match self.renewed(grant()?, None).await {
+            Ok(token) => return Ok(token),
+            Err(error) => error,
+        };
+        // One that is due but not at its end still proves who asks.
+        let mut current = self.current();
+        let now = Timestamp::now();
+        match &current.kept {
+            Some(kept) if self.manners == Manners::Worker && !kept.token.is_expired(now) => {
+                tracing::warn!(credential = self.sealer.id(), %error, "cannot renew a token that is due; using it until it ends");
+                let token = kept.token.clone();
+                current.due = now.checked_add(NEXT_TRY).ok();
+                Ok(token)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Another token in place of one that the provider refused; `None` where another would be
+    /// refused just the same, because this one was issued only now.
+    pub async fn replacement(
+        self: &Arc<Self>,
+        grant: impl FnOnce() -> Result<Grant, FetchError>,
+        refused: &Token,
+    ) -> Result<Option<Token>, FetchError> {
+        if let Some(token) = self.fresh_other_than(Some(refused)) {
+            return Ok(Some(token));
+        }
+        let (adopted, replaced) = {
+            let current = self.current();
+            (current.adopted, current.replaced)
+        };
+        let is_young = adopted.is_some_and(|at| at.elapsed() < YOUNG);
+        let is_early = replaced.is_some_and(|at| at.elapsed() < BETWEEN_REPLACEMENTS);
+        if self.manners == Manners::Worker && (is_young || is_early) {
+            return Ok(None);
+        }
+        let token = self.renewed(grant()?, Some(refused.clone())).await?;
+        self.current().replaced = Some(Instant::now());
+        Ok(Some(token))
+    }
+
+    /// The token and the refresh token of a renewal, once.
+    pub fn unannounced(&self) -> Option<(Token, Option<SecretString>)> {
+        let mut current = self.current();
+        let is_news = std::mem::take(&mut current.is_news);
+        let kept = current.kept.as_ref().filter(|_| is_news)?;
+        Some((kept.token.clone(), kept.refresh.clone()))
+    }
+
+    /// Renews in a task of its own, which ends even if nobody waits for it any more.
+    async fn renewed(
+        self: &Arc<Self>,
+        grant: Grant,
+        refused: Option<Token>,
+    ) -> Result<Token, FetchError> {
+        let keeper = self.clone();
+        let renewal = self
+            .renewals
+            .spawn(async move { keeper.renew(&grant, refused.as_ref()).await });
+        match renewal.await {
+            Ok(renewed) => renewed,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(FetchError::Unavailable("the worker is stopping".to_owned())),
+        }
+    }
+
+    async fn renew(&self, grant: &Grant, refused: Option<&Token>) -> Result<Token, FetchError> {
+        let _turn = self.turn.lock().await;
+        // Whoever had the turn before may have done it.
+        if let Some(token) = self.fresh_other_than(refused) {
+            return Ok(token);
+        }
+        if let Some((at, error)) = &self.current().refused
+            && self.manners == Manners::Worker
+            && at.elapsed() < REFUSED_FOR
+        {
+            return Err(error.clone());
+        }
+        let renewed = match &self.store {
+            Some(store) => self.renew_in(&**store, grant, refused).await,
+            None => self.renew_alone(grant).await,
+        };
+        let mut current = self.current();
+        current.refused = match &renewed {
+            Err(error @ FetchError::Unauthorized(_)) => Some((Instant::now(), error.clone())),
+            _ => None,
+        };
+        renewed
+    }
+
+    /// Without a store to share through.
+    async fn renew_alone(&self, grant: &Grant) -> Result<Token, FetchError> {
+        let refresh = self
+            .kept_refresh()
+            .or_else(|| grant.configured_refresh_token());
+        let issued = grant.ask(&self.client, refresh.as_ref()).await?;
+        let kept = Self::kept(issued, self.kept_refresh());
+        Ok(self.adopt(kept))
+    }
+
+    async fn renew_in(
+        &self,
+        store: &dyn CredentialStore,
+        grant: &Grant,
+        refused: Option<&Token>,
+    ) -> Result<Token, FetchError> {
+        if let Some((revision, kept)) = self.owed() {
+            let token = self.save(store, revision, kept).await?;
+            if !self.is_due(&token) && refused.is_none_or(|old| old.expose() != token.expose()) {
+                return Ok(token);
+            }
+        }
+        let is_rotating = grant.configured_refresh_token().is_some();
+        for _ in 0..ROUNDS {
+            let stored = match self.lock(store, refused).await {
+                Ok(Turn::Ours(stored)) => stored,
+                Ok(Turn::Renewed(token)) => return Ok(token),
+                // What is good once must not be used without the others knowing.
+                Err(error) if is_rotating => return Err(error),
+                Err(error) => {
+                    tracing::warn!(credential = self.sealer.id(), %error, "cannot share a token through the store");
+                    return self.renew_alone(grant).await;
+                }
+            };
+            let kept = self.open(&stored);
+            if let Some(kept) = &kept
+                && self.is_usable(&kept.token, refused)
+            {
+                self.unlock(store).await;
+                return Ok(self.adopt(kept.clone()));
+            }
+            let kept_refresh = kept.and_then(|kept| kept.refresh);
+            let refresh = kept_refresh
+                .clone()
+                .or_else(|| grant.configured_refresh_token());
+            let error = match self.ask(store, grant, refresh.as_ref()).await {
+                Ok(issued) => {
+                    let kept = Self::kept(issued, kept_refresh);
+                    return self.save(store, stored.revision, kept).await;
+                }
+                Err(error) => error,
+            };
+            let is_outrun = matches!(error, FetchError::Unauthorized(_))
+                && store
+                    .load_credential(self.sealer.id())
+                    .await
+                    .is_ok_and(|now| now.revision != stored.revision);
+            self.unlock(store).await;
+            if !is_outrun {
+                return Err(error);
+            }
+            // Refused because another worker was quicker: what it stored is good.
+        }
+        Err(FetchError::Unavailable(
+            "other workers keep renewing the same credential".to_owned(),
+        ))
+    }
+
+    /// Waits for the lock, or for what whoever has it stores.
+    async fn lock(
+        &self,
+        store: &dyn CredentialStore,
+        refused: Option<&Token>,
+    ) -> Result<Turn, FetchError> {
+        let id = self.sealer.id();
+        let began = Instant::now();
+        loop {
+            let lock = store.lock_credential(id, &self.owner, LOCK_TTL).await;
+            let remaining = match lock.map_err(|error| unavailable(&error))? {
+                CredentialLock::Held(stored) => return Ok(Turn::Ours(stored)),
+                CredentialLock::Busy { remaining } => remaining,
+            };
+            if began.elapsed() > LONGEST_TURN {
+                return Err(FetchError::Unavailable(
+                    "another worker is still renewing this credential".to_owned(),
+                ));
+            }
+            let pause = Duration::from_millis(rand::random_range(50..250));
+            tokio::time::sleep(pause.min(remaining)).await;
+            let stored = store.load_credential(id).await;
+            let stored = stored.map_err(|error| unavailable(&error))?;
+            if let Some(kept) = self.open(&stored)
+                && self.is_usable(&kept.token, refused)
+            {
+                return Ok(Turn::Renewed(self.adopt(kept)));
+            }
+        }
+    }
+
+    /// Asks the issuer, and keeps the lock meanwhile, however slow it is.
+    async fn ask(
+        &self,
+        store: &dyn CredentialStore,
+        grant: &Grant,
+        refresh: Option<&SecretString>,
+    ) -> Result<Issued, FetchError> {
+        let asking = grant.ask(&self.client, refresh);
+        tokio::pin!(asking);
+        let mut extend = tokio::time::interval_at(Instant::now() + EXTEND_EVERY, EXTEND_EVERY);
+        loop {
+            tokio::select! {
+                answer = &mut asking => return answer,
+                _ = extend.tick() => {
+                    // The revision decides in the end; losing the lock only wakes others early.
+                    if let Err(error) = store
+                        .lock_credential(self.sealer.id(), &self.owner, LOCK_TTL)
+                        .await
+                    {
+                        tracing::warn!(error = %error, "cannot extend the lock on a credential");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores `kept`, and only then uses it.
+    async fn save(
+        &self,
+        store: &dyn CredentialStore,
+        revision: u64,
+        kept: Kept,
+    ) -> Result<Token, FetchError> {
+        self.current().owed = Some((revision, kept.clone()));
+        let sealed = self.sealer.seal(&kept).map_err(|_| {
+            FetchError::Misconfigured("this machine gives no random numbers".to_owned())
+        })?;
+        // An access token alone is of no use after its end.
+        let life = kept
+            .token
+            .expires
+            .filter(|_| kept.refresh.is_none())
+            .map(|expires| {
+                let left = expires.duration_since(Timestamp::now());
+                Duration::try_from(left).unwrap_or_default() + LOCK_TTL
+            });
+        let id = self.sealer.id();
+        let (began, mut pause) = (Instant::now(), Duration::from_millis(100));
+        loop {
+            let saved = store
+                .save_credential(id, &self.owner, revision, &sealed, life)
+                .await;
+            match saved {
+                Ok(Saved::Yes) => {
+                    self.current().owed = None;
+                    tracing::info!(credential = id, "a token was renewed");
+                    return Ok(self.adopt(kept));
+                }
+                Ok(Saved::Outdated) => {
+                    self.current().owed = None;
+                    let stored = store.load_credential(id).await;
+                    let stored = stored.map_err(|error| unavailable(&error))?;
+                    return match self.open(&stored) {
+                        Some(kept) if !kept.token.is_expired(Timestamp::now()) => {
+                            Ok(self.adopt(kept))
+                        }
+                        _ => Err(FetchError::Unavailable(
+                            "another worker renewed this credential at the same time".to_owned(),
+                        )),
+                    };
+                }
+                Err(error) if began.elapsed() > LONGEST_SAVE => return Err(unavailable(&error)),
+                Err(error) => {
+                    tracing::error!(
+                        credential = id,
+                        error = %error,
+                        "cannot store a renewed token yet; it is not used before, and tried again"
+                    );
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+            }
+        }
+    }
+
+    async fn unlock(&self, store: &dyn CredentialStore) {
+        let id = self.sealer.id();
+        if let Err(error) = store.unlock_credential(id, &self.owner).await {
+            // It ends by itself.
+            tracing::debug!(credential = id, error = %error, "cannot give up the lock on a credential");
+        }
+    }
+
+    fn open(&self, stored: &StoredCredential) -> Option<Kept> {
+        if stored.sealed.is_empty() {
+            return None;
+        }
+        let kept = self.sealer.open(&stored.sealed);
+        if kept.is_none() {
+            tracing::error!(
+                credential = self.sealer.id(),
+                "what the store keeps of a credential cannot be opened; using the configured one"
+            );
+        }
+        kept
+    }
+
+    /// What to keep of an answer. The refresh token stays where the issuer sends no other.
+    fn kept(issued: Issued, refresh: Option<SecretString>) -> Kept {
+        Kept {
+            token: Token::new(issued.access, Timestamp::now(), issued.expires),
+            refresh: issued.refresh.or(refresh),
+        }
+    }
+
+    fn adopt(&self, kept: Kept) -> Token {
+        register_secret(kept.token.expose());
+        if let Some(refresh) = &kept.refresh {
+            register_secret(secrecy::ExposeSecret::expose_secret(refresh));
+        }
+        let token = kept.token.clone();
+        let mut current = self.current();
+        current.due = self.due(&token);
+        current.is_news = true;
+        current.adopted = Some(Instant::now());
+        current.kept = Some(kept);
+        token
+    }
+
+    fn due(&self, token: &Token) -> Option<Timestamp> {
+        match self.manners {
+            Manners::Worker => {
+                token.after(RENEW_AFTER + rand::random_range(-RENEW_JITTER..RENEW_JITTER))
+            }
+            Manners::Reference => token.expires,
+        }
+    }
+
+    /// Whether a token that another worker stored is as good as a new one.
+    fn is_usable(&self, token: &Token, refused: Option<&Token>) -> bool {
+        !self.is_due(token) && refused.is_none_or(|refused| refused.expose() != token.expose())
+    }
+
+    fn is_due(&self, token: &Token) -> bool {
+        let now = Timestamp::now();
+        self.due(token).is_some_and(|due| now > due)
+    }
+
+    fn fresh_other_than(&self, refused: Option<&Token>) -> Option<Token> {
+        let current = self.current();
+        let token = &current.kept.as_ref()?.token;
+        let now = Timestamp::now();
+        let is_other = refused.is_none_or(|refused| refused.expose() != token.expose());
+        (is_other && current.due.is_none_or(|due| now <= due)).then(|| token.clone())
+    }
+
+    fn kept_refresh(&self) -> Option<SecretString> {
+        self.current().kept.as_ref()?.refresh.clone()
+    }
+
+    fn owed(&self) -> Option<(u64, Kept)> {
+        self.current().owed.clone()
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        // Nothing panics while it is held.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What waiting for the lock gave.
+enum Turn {
+    Ours(StoredCredential),
+    /// Another worker has done it.
+    Renewed(Token),
+}
+
+fn unavailable(error: &StoreError) -> FetchError {
+    FetchError::Unavailable(format!(
+        "a credential cannot be renewed without the store: {error}"
+    ))
+}

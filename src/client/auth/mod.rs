@@ -1,0 +1,125 @@
+//! Credentials that must be asked for: who issues a token, how long it lives, who shares it.
+//!
+//! A [`Grant`] says how to ask. A [`Keeper`] keeps what came back, for all requests of one
+//! credential: it renews a token before it ends, asks once however many wait, and remembers a
+//! rotated refresh token in the store before anybody uses what came with it. What a manifest says
+//! of all this is the source's business.
+
+mod answer;
+mod credentials;
+mod endpoint;
+mod form;
+mod jws;
+mod keeper;
+mod login;
+mod pem;
+mod refusal;
+mod sealed;
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use answer::{AnswerNames, Expiry};
+pub use credentials::{ConfigurationChanged, Credentials};
+pub use endpoint::{Rejection, TokenRequest};
+pub use form::encode as encode_form;
+pub use jws::{Algorithm, UnknownAlgorithm, sign};
+pub use keeper::{Keeper, Manners};
+pub use login::Login;
+pub use pem::KeyError;
+pub use refusal::lacks_scope;
+
+use super::{Client, FetchError};
+
+/// How long a token counts whose issuer does not say it.
+const DEFAULT_LIFE: Duration = Duration::from_hours(1);
+
+/// A token that proves who asks.
+#[derive(Clone)]
+pub struct Token {
+    value: SecretString,
+    obtained: Timestamp,
+    expires: Option<Timestamp>,
+}
+
+impl Token {
+    /// A token that was issued at `obtained`.
+    pub fn new(value: SecretString, obtained: Timestamp, expires: Option<Timestamp>) -> Self {
+        Self {
+            value,
+            obtained,
+            expires,
+        }
+    }
+
+    /// The token itself, for a request.
+    pub fn expose(&self) -> &str {
+        self.value.expose_secret()
+    }
+
+    /// When its issuer stops accepting it.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
+    /// The instant after `share` of its life; `None` if it does not end.
+    fn after(&self, share: f64) -> Option<Timestamp> {
+        let life = self.expires?.duration_since(self.obtained);
+        let used = SignedDuration::try_from_secs_f64(life.as_secs_f64() * share).ok()?;
+        self.obtained.checked_add(used).ok()
+    }
+
+    fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| now > expires)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token(until {:?})", self.expires)
+    }
+}
+
+/// What an issuer answered.
+#[derive(Debug)]
+struct Issued {
+    access: SecretString,
+    /// Replaces the refresh token that was sent.
+    refresh: Option<SecretString>,
+    expires: Option<Timestamp>,
+}
+
+/// How a token is asked for.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// One request to an OAuth 2.0 token endpoint.
+    Endpoint(TokenRequest),
+    /// A login, whose answer holds a session token.
+    Login(Login),
+}
+
+impl Grant {
+    /// Asks. `refresh` is the refresh token to send, where the grant has one. `client` decides how
+    /// patiently.
+    async fn ask(
+        &self,
+        client: &Client,
+        refresh: Option<&SecretString>,
+    ) -> Result<Issued, FetchError> {
+        match self {
+            Self::Endpoint(request) => request.ask(client, refresh).await,
+            Self::Login(login) => login.ask(client).await,
+        }
+    }
+
+    /// The refresh token of the configuration, where the grant needs one.
+    fn configured_refresh_token(&self) -> Option<SecretString> {
+        match self {
+            Self::Endpoint(request) => request.refresh_token(),
+            Self::Login(_) => None,
+        }
+    }
+}
