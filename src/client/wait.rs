@@ -3,7 +3,8 @@
 //! `Retry-After` is RFC 9110 section 10.2.3; `RateLimit` is the IETF draft in its old form
 //! (`limit=…, remaining=…, reset=…`), its new one (`"policy";r=0;t=30`) and its three separate
 //! headers; `X-RateLimit-Reset` is what most providers send: seconds or milliseconds since 1970,
-//! an ISO 8601 instant, or seconds from now.
+//! an ISO 8601 instant, or seconds from now. Providers with several budgets send it once for each,
+//! as in `X-RateLimit-Requests-Reset`.
 
 use std::time::Duration;
 
@@ -66,7 +67,23 @@ fn rate_limit_reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
             return Some(wait);
         }
     }
-    None
+    named_budgets(headers, now)
+}
+
+/// The longest wait of the budgets that have nothing left, each of which has a name of its own.
+fn named_budgets(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let wait = |name: &http::HeaderName| {
+        let budget = name
+            .as_str()
+            .strip_prefix("x-ratelimit-")?
+            .strip_suffix("-remaining")?;
+        if text(headers, name.as_str()).and_then(number)? > 0.0 {
+            return None;
+        }
+        let reset = text(headers, &format!("x-ratelimit-{budget}-reset"))?;
+        instant_or_delta(reset, now)
+    };
+    headers.keys().filter_map(wait).max()
 }
 
 fn instant_or_delta(value: &str, now: Timestamp) -> Option<Duration> {
@@ -217,6 +234,26 @@ mod tests {
             None
         );
         assert_eq!(wait_of(429, &[reset]), Some(45.0));
+    }
+
+    #[test]
+    fn of_several_budgets_those_that_are_used_up_count() {
+        let complexity = ("x-ratelimit-complexity-reset", "1771932600000");
+        let headers = [
+            ("x-ratelimit-requests-remaining", "0"),
+            ("x-ratelimit-requests-reset", "1771929045000"),
+            ("x-ratelimit-complexity-remaining", "1999991"),
+            complexity,
+        ];
+        assert_eq!(wait_of(400, &headers), Some(45.0));
+        let both = [
+            ("x-ratelimit-requests-remaining", "0"),
+            ("x-ratelimit-requests-reset", "1771929045000"),
+            ("x-ratelimit-complexity-remaining", "0"),
+            complexity,
+        ];
+        assert_eq!(wait_of(400, &both), Some(3600.0));
+        assert_eq!(wait_of(400, &[complexity]), None);
     }
 
     #[test]

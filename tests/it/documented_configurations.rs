@@ -14,6 +14,7 @@ fn environment() -> BTreeMap<String, String> {
         ("JIRA_EMAIL", "bot@example.org"),
         ("JIRA_API_TOKEN", "a-token"),
         ("GITHUB_TOKEN", "a-token"),
+        ("LINEAR_API_KEY", "lin_api_0000"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

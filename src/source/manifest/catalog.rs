@@ -11,7 +11,7 @@ use super::support::first_unsupported;
 use crate::document::{Node, Problem, parse_yaml};
 
 /// The built-in manifests: file name and text. A provider is one line here and one file there.
-pub(super) const BUILT_IN: [(&str, &str); 3] = [
+pub(super) const BUILT_IN: &[(&str, &str)] = &[
     (
         "github.yaml",
         include_str!("../../../config/connectors/github.yaml"),
@@ -19,6 +19,10 @@ pub(super) const BUILT_IN: [(&str, &str); 3] = [
     (
         "jira.yaml",
         include_str!("../../../config/connectors/jira.yaml"),
+    ),
+    (
+        "linear.yaml",
+        include_str!("../../../config/connectors/linear.yaml"),
     ),
     (
         "noaa_weather.yaml",
@@ -310,7 +314,7 @@ mod tests {
     fn the_built_in_types_are_complete() {
         let catalog = Catalog::load(None).unwrap();
         let kinds: Vec<&str> = catalog.kinds().map(|manifest| &*manifest.kind).collect();
-        assert_eq!(kinds, ["GITHUB", "JIRA", "NOAA_WEATHER"]);
+        assert_eq!(kinds, ["GITHUB", "JIRA", "LINEAR", "NOAA_WEATHER"]);
         for manifest in catalog.kinds() {
             assert!(manifest.version.is_some() && manifest.poll_interval.is_some());
             assert!(manifest.spec["properties"].is_object());
