@@ -17,5 +17,5 @@ pub use parse::parse;
 pub use pointer::{Pointer, PointerError};
 pub use scan::{SyntaxError, elements, get, text_of, validate};
 pub use value::{Map, Value};
-pub use version::{Ignored, canonical_hash, fields_hash, instant_of};
+pub use version::{Ignored, canonical_hash, fields_hash, instant_of, time_of};
 pub use write::{compact, write_string};

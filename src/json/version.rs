@@ -84,6 +84,26 @@ pub fn instant_of(scalar: &[u8]) -> Option<Timestamp> {
         .or_else(|| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", &*text).ok())
 }
 
+/// The instant at which something happened, as a provider spells it: as [`instant_of`], or as a
+/// number, in text or not, of seconds or milliseconds since 1970.
+pub fn time_of(scalar: &[u8]) -> Option<Timestamp> {
+    /// 1973, in seconds: smaller numbers are no time.
+    const EARLIEST: f64 = 1e8;
+    /// Numbers from here on are milliseconds.
+    const MILLIS: f64 = 1e11;
+    if let Some(at) = instant_of(scalar) {
+        return Some(at);
+    }
+    let text = text_of(scalar);
+    let number: f64 = text.parse().ok().filter(|n: &f64| *n >= EARLIEST)?;
+    let scale = if number >= MILLIS { 1e3 } else { 1e6 };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the bounds are checked after it"
+    )]
+    Timestamp::from_microsecond((number * scale).round() as i64).ok()
+}
+
 #[derive(Clone, Copy)]
 enum Tag {
     Null,

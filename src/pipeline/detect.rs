@@ -251,7 +251,7 @@ impl Rule {
     }
 
     fn instant(&self, record: &[u8]) -> Option<Timestamp> {
-        json::instant_of(json::get(record, self.time.as_ref()?)?)
+        json::time_of(json::get(record, self.time.as_ref()?)?)
     }
 }
 

@@ -15,6 +15,8 @@ fn environment() -> BTreeMap<String, String> {
         ("JIRA_API_TOKEN", "a-token"),
         ("GITHUB_TOKEN", "a-token"),
         ("LINEAR_API_KEY", "lin_api_0000"),
+        ("SLACK_BOT_TOKEN", "xoxb-0000"),
+        ("VERTEX_ACCESS_TOKEN", "ya29.0000"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

@@ -102,7 +102,12 @@ async fn play(case: &Path) -> Result<(), String> {
         polls.push(bench.poll(&provider.base).await);
         let problems = provider.problems();
         if !problems.is_empty() {
-            return Err(format!("poll {}: {}", polls.len(), problems.join("\n")));
+            let ended = &polls[polls.len() - 1]["failures"];
+            return Err(format!(
+                "poll {}: {}\nand ended with {ended}",
+                polls.len(),
+                problems.join("\n")
+            ));
         }
     }
     let mut ours = json!({ "polls": polls });

@@ -28,6 +28,14 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
         "noaa_weather.yaml",
         include_str!("../../../config/connectors/noaa_weather.yaml"),
     ),
+    (
+        "slack.yaml",
+        include_str!("../../../config/connectors/slack.yaml"),
+    ),
+    (
+        "vertex_ai.yaml",
+        include_str!("../../../config/connectors/vertex_ai.yaml"),
+    ),
 ];
 
 /// One manifest, read and resolved, with no connector's configuration in it yet.
@@ -314,7 +322,13 @@ mod tests {
     fn the_built_in_types_are_complete() {
         let catalog = Catalog::load(None).unwrap();
         let kinds: Vec<&str> = catalog.kinds().map(|manifest| &*manifest.kind).collect();
-        assert_eq!(kinds, ["GITHUB", "JIRA", "LINEAR", "NOAA_WEATHER"]);
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/connectors");
+        let files = files_in(&directory).unwrap();
+        let named: Vec<String> = files
+            .iter()
+            .map(|file| name_of(file).to_uppercase())
+            .collect();
+        assert_eq!(kinds, named);
         for manifest in catalog.kinds() {
             assert!(manifest.version.is_some() && manifest.poll_interval.is_some());
             assert!(manifest.spec["properties"].is_object());

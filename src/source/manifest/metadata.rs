@@ -60,6 +60,8 @@ pub struct SignalMetadata {
     pub freshness: Option<Pointer>,
     /// The cursor's value, where it is no top-level field.
     pub cursor: Option<Pointer>,
+    /// Whether an answer without the list of records means that there are none.
+    pub absent_list_is_empty: bool,
 }
 
 /// `metadata.connector.health_check`
@@ -93,7 +95,7 @@ const CONNECTOR_KEYS: [&str; 12] = [
     "endpoints",
     "documentation_url",
 ];
-const SIGNAL_KEYS: [&str; 8] = [
+const SIGNAL_KEYS: [&str; 9] = [
     "subject",
     "time",
     "version",
@@ -102,6 +104,7 @@ const SIGNAL_KEYS: [&str; 8] = [
     "deletions",
     "freshness",
     "cursor",
+    "absent_list",
 ];
 const HEALTH_KEYS: [&str; 6] = [
     "path",
@@ -314,6 +317,11 @@ impl Reader {
                 "ordered" => signal.ordered = self.flag(key, value).unwrap_or_default(),
                 "deletions" => signal.deletions = self.flag(key, value),
                 "freshness" => signal.freshness = self.pointer(key, value),
+                "absent_list" => match value.as_str() {
+                    Some("empty") => signal.absent_list_is_empty = true,
+                    Some("unknown") => {}
+                    _ => self.wrong(key, value, "empty or unknown"),
+                },
                 _ => signal.cursor = self.pointer(key, value),
             }
         }

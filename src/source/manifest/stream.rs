@@ -42,6 +42,8 @@ pub(super) struct Parts {
     pub(super) freshness: Option<Pointer>,
     /// Where the records stand in an answer, if no configuration is needed to say it.
     pub(super) record_path: Option<Pointer>,
+    /// Whether an answer without the list of records means that there are none.
+    pub(super) absent_list_is_empty: bool,
     /// Where records say which they are.
     pub(super) key: Vec<Pointer>,
 }
@@ -208,6 +210,7 @@ impl Builder<'_> {
             ahead: self.ahead,
             freshness: signal.and_then(|signal| signal.freshness.clone()),
             record_path: record_path(retriever),
+            absent_list_is_empty: signal.is_some_and(|signal| signal.absent_list_is_empty),
             key: signal
                 .and_then(|signal| signal.subject.clone())
                 .unwrap_or_else(|| primary_key(node)),

@@ -7,6 +7,7 @@
 
 mod backoff;
 mod filter;
+mod hint;
 mod message;
 mod refusal;
 mod verdict;

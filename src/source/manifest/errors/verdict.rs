@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::backoff::NoWait;
+use super::hint::wait_in_body;
 use super::message::{Secrets, provider_message};
 use super::refusal::{About, Refusals};
 use super::{Action, ErrorHandler, FailureType, Resolution, is_transport};
@@ -115,7 +116,8 @@ impl Verdicts<'_> {
         attempt: u32,
     ) -> Result<Option<Duration>, FetchError> {
         let now = self.clock.now();
-        let hint = hinted_wait(&response.headers, response.status, now);
+        let hint = hinted_wait(&response.headers, response.status, now)
+            .or_else(|| wait_in_body(&response.body, now));
         let context = self.context();
         for strategy in self.handler.strategies(resolution) {
             if hint.is_some() && !strategy.is_hint() {

@@ -58,6 +58,7 @@ impl Pages<'_> {
                 "the answer has no records but an error: {said}"
             )));
         }
+        let lacks_list = lacks_list && !self.parts.absent_list_is_empty;
         let freshness = self.parts.freshness.as_ref().and_then(|pointer| {
             let text = get(documents.first()?, pointer)?;
             instant(&text_of(text))
