@@ -60,8 +60,18 @@ pub struct SignalMetadata {
     pub freshness: Option<Pointer>,
     /// The cursor's value, where it is no top-level field.
     pub cursor: Option<Pointer>,
-    /// Whether an answer without the list of records means that there are none.
-    pub absent_list_is_empty: bool,
+    /// What an answer without the list of records means.
+    pub absent_list: AbsentList,
+}
+
+/// What an answer without the list of records means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AbsentList {
+    /// Nothing that could be relied on.
+    #[default]
+    Unknown,
+    /// That there are none.
+    Empty,
 }
 
 /// `metadata.connector.health_check`
@@ -318,7 +328,7 @@ impl Reader {
                 "deletions" => signal.deletions = self.flag(key, value),
                 "freshness" => signal.freshness = self.pointer(key, value),
                 "absent_list" => match value.as_str() {
-                    Some("empty") => signal.absent_list_is_empty = true,
+                    Some("empty") => signal.absent_list = AbsentList::Empty,
                     Some("unknown") => {}
                     _ => self.wrong(key, value, "empty or unknown"),
                 },

@@ -6,7 +6,7 @@ use super::cursor::DatetimeBasedCursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
 use super::fields::{flag, list, optional, problem, required, text, type_of};
-use super::metadata::SignalMetadata;
+use super::metadata::{AbsentList, SignalMetadata};
 use super::options::{RequestOption, RequestOptions};
 use super::paginate::Paginator;
 use super::partition::{ListPartitionRouter, ParentStreamConfig, PartitionRouter};
@@ -42,8 +42,7 @@ pub(super) struct Parts {
     pub(super) freshness: Option<Pointer>,
     /// Where the records stand in an answer, if no configuration is needed to say it.
     pub(super) record_path: Option<Pointer>,
-    /// Whether an answer without the list of records means that there are none.
-    pub(super) absent_list_is_empty: bool,
+    pub(super) absent_list: AbsentList,
     /// Where records say which they are.
     pub(super) key: Vec<Pointer>,
 }
@@ -210,7 +209,7 @@ impl Builder<'_> {
             ahead: self.ahead,
             freshness: signal.and_then(|signal| signal.freshness.clone()),
             record_path: record_path(retriever),
-            absent_list_is_empty: signal.is_some_and(|signal| signal.absent_list_is_empty),
+            absent_list: signal.map(|signal| signal.absent_list).unwrap_or_default(),
             key: signal
                 .and_then(|signal| signal.subject.clone())
                 .unwrap_or_else(|| primary_key(node)),

@@ -7,6 +7,7 @@ use super::{Pages, shown};
 use crate::client::{FetchError, Response, without_query};
 use crate::json::{Map, Value, get, text_of};
 use crate::source::manifest::decode::Decoder;
+use crate::source::manifest::metadata::AbsentList;
 use crate::source::manifest::paginate::{Paginator, Seen};
 use crate::source::manifest::retriever::extent::Extent;
 use crate::source::manifest::retriever::guard::instant;
@@ -58,7 +59,7 @@ impl Pages<'_> {
                 "the answer has no records but an error: {said}"
             )));
         }
-        let lacks_list = lacks_list && !self.parts.absent_list_is_empty;
+        let lacks_list = lacks_list && self.parts.absent_list == AbsentList::Unknown;
         let freshness = self.parts.freshness.as_ref().and_then(|pointer| {
             let text = get(documents.first()?, pointer)?;
             instant(&text_of(text))
