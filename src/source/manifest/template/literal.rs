@@ -1,6 +1,6 @@
 //! Python literals: what the text of a field means.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use num_bigint::BigInt;
 
@@ -216,13 +216,17 @@ impl Literal {
                 f.write_str(&quoted)
             }
             Self::Bytes(bytes) => {
-                let text = bytes.escape_ascii().to_string().replace("\\'", "'");
-                let quote = if text.contains('\'') && !text.contains('"') {
-                    '"'
-                } else {
-                    '\''
-                };
-                write!(f, "b{quote}{text}{quote}")
+                // In single quotes unless that would need an escape.
+                let has = |quote| bytes.contains(&quote);
+                let quote = if has(b'\'') && !has(b'"') { '"' } else { '\'' };
+                write!(f, "b{quote}")?;
+                for &byte in bytes {
+                    match char::from(byte) {
+                        other @ ('\'' | '"') if other != quote => f.write_char(other)?,
+                        _ => write!(f, "{}", byte.escape_ascii())?,
+                    }
+                }
+                f.write_char(quote)
             }
             Self::List(items) => {
                 f.write_str("[")?;

@@ -478,6 +478,23 @@ proptest! {
     }
 }
 
+#[test]
+fn bytes_are_shown_as_python_shows_them() {
+    for (bytes, shown) in [
+        (&b"a"[..], "b'a'"),
+        (b"it's", "b\"it's\""),
+        (b"\"", "b'\"'"),
+        (b"'\"", "b'\\'\"'"),
+        (b"\\'\n\xff\0", "b\"\\\\'\\n\\xff\\x00\""),
+    ] {
+        let literal = Literal::Bytes(bytes.to_vec());
+        // As an item: alone, a literal is shown without its quotes.
+        let text = Literal::List(vec![literal.clone()]).to_string();
+        assert_eq!(text, format!("[{shown}]"));
+        assert_eq!(Literal::parse(shown), Some(literal), "{shown}");
+    }
+}
+
 fn check(template: &str) {
     let config = json(r#"{"a":[1,"x",{"b":null}],"n":5,"s":"2024-01-01","f":1.5}"#);
     let context = Context::new(clock()).with("config", &config);
