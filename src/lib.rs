@@ -6,6 +6,7 @@
 //! versions and cursor to the [`store`] in one fenced write. A module uses only those listed below
 //! it; [`registry`] and [`telemetry`] stand beside, [`server`] holds only handles.
 
+pub mod airbyte;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -1,5 +1,6 @@
 //! The command line: types only, one file per group of commands; `parse` makes them of arguments.
 
+mod airbyte;
 mod connectors;
 mod dlq;
 mod duration;
@@ -15,6 +16,7 @@ mod webhook;
 
 use clap::{Parser, Subcommand};
 
+pub use airbyte::{AirbyteArgs, AirbyteCommand};
 pub use connectors::ConnectorsCommand;
 pub use dlq::DlqCommand;
 pub use duration::parse_duration;
@@ -110,6 +112,9 @@ pub enum Command {
     /// For those who write manifests
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Drop-in for Airbyte's source-declarative-manifest: its protocol on stdout
+    #[command(subcommand)]
+    Airbyte(AirbyteCommand),
     /// JSON Schema of connectors.json, for editors
     Schema {
         /// The schema of a published signal instead

@@ -3,6 +3,7 @@
 //! A command prints its data on stdout and everything else on stderr, and returns its exit code
 //! or an error that [`exit`] turns into one.
 
+mod airbyte;
 mod check;
 mod connectors;
 mod context;
@@ -38,8 +39,12 @@ use context::Context;
 /// What is logged where `RUST_LOG` says nothing, if the command wants less than usual: a live
 /// table shares its terminal with the log.
 pub fn log_filter(cli: &Cli) -> Option<String> {
-    let is_table = matches!(cli.command, Some(Command::Demo(_)));
-    (is_table && std::io::stderr().is_terminal()).then(|| "warn".to_owned())
+    let filter = match &cli.command {
+        Some(Command::Demo(_)) if std::io::stderr().is_terminal() => "warn",
+        Some(Command::Airbyte(command)) if command.debug() => "info,connector_worker=debug",
+        _ => return None,
+    };
+    Some(filter.to_owned())
 }
 
 /// Runs the command that was asked for.
@@ -75,6 +80,12 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
         }
         Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
         Some(Command::Manifest(command)) => manifest::manifest(command),
+        Some(Command::Airbyte(command)) => {
+            tokio::select! {
+                code = airbyte::airbyte(&context, command) => code,
+                code = interrupted(signals) => code,
+            }
+        }
         Some(Command::Schema { signal }) => {
             let catalog = context.catalog().map_err(exit::Problems)?;
             let schema = if signal {

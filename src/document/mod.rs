@@ -101,6 +101,29 @@ impl Node {
         }
     }
 
+    /// A value that came from no file.
+    pub fn of_value(value: &crate::json::Value) -> Self {
+        use crate::json::Value;
+        Self::synthetic(match value {
+            Value::Null => Kind::Null,
+            Value::Bool(value) => Kind::Bool(*value),
+            Value::Int(value) => Kind::Int(*value),
+            Value::Float(value) => Kind::Float(*value),
+            Value::BigNumber(text) => Kind::BigNumber(text.clone()),
+            Value::String(text) => Kind::String(text.clone()),
+            Value::Array(items) => Kind::List(items.iter().map(Self::of_value).collect()),
+            Value::Object(map) => Kind::Map(
+                map.iter()
+                    .map(|(key, value)| Entry {
+                        key: key.clone(),
+                        key_at: Position::default(),
+                        value: Self::of_value(value),
+                    })
+                    .collect(),
+            ),
+        })
+    }
+
     /// The same value without positions, for templates and schema checks.
     pub fn to_value(&self) -> crate::json::Value {
         use crate::json::Value;

@@ -3,8 +3,10 @@
 //! `serde_json` serves what people read; this module serves records, where numbers of any size
 //! must arrive as they were sent and where a tree per record would cost more than all the rest.
 
+mod members;
 mod parse;
 mod pointer;
+mod respell;
 mod scan;
 mod value;
 mod version;
@@ -13,8 +15,10 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use members::without_nulls;
 pub use parse::parse;
 pub use pointer::{Pointer, PointerError};
+pub use respell::{NOT_A_NUMBER, printed, respell};
 pub use scan::{SyntaxError, elements, get, text_of, validate};
 pub use value::{Map, Value};
 pub use version::{Ignored, canonical_hash, fields_hash, instant_of, time_of};

@@ -299,6 +299,14 @@ impl<'b> Scanner<'b> {
 
     /// Any value, checked and skipped.
     pub(super) fn skip_value(&mut self) -> Result<(), SyntaxError> {
+        self.skip_value_with(&mut |_| {})
+    }
+
+    /// Any value, checked and skipped; `number` is told where each number in it stands.
+    pub(super) fn skip_value_with(
+        &mut self,
+        number: &mut impl FnMut(Range<usize>),
+    ) -> Result<(), SyntaxError> {
         // One bit per open container, 1 for an object: no recursion, no allocation.
         let (mut open, mut depth) = (0_u128, 0_u32);
         loop {
@@ -319,7 +327,11 @@ impl<'b> Scanner<'b> {
                         continue;
                     }
                 }
-                Some(b'-' | b'0'..=b'9') => drop(self.number()?),
+                Some(b'-' | b'0'..=b'9') => {
+                    let start = self.at;
+                    self.number()?;
+                    number(start..self.at);
+                }
                 Some(b't') => self.literal(b"true")?,
                 Some(b'f') => self.literal(b"false")?,
                 Some(b'n') => self.literal(b"null")?,

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, exports nothing, waits for real processes and prints its seed"
 )]
 
+mod airbyte;
 mod authenticators;
 mod cli;
 mod concurrent_pages;
@@ -22,6 +23,7 @@ mod pipeline;
 mod process;
 mod providers;
 mod redis_store;
+mod reference;
 mod reload;
 mod secrets;
 mod settings;

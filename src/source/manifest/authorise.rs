@@ -1,5 +1,6 @@
 //! Sending a request with a token of the moment.
 
+use super::mode::Mode;
 use super::options::RequestOptions;
 use super::requester::{Requester, add_query, encode, misconfigured};
 use super::retriever::Run;
@@ -41,7 +42,7 @@ impl Requester {
         };
         let token = issued.token(run).await?;
         let refused = match run.client.send(&authorised(&token)?, judge).await {
-            Err(FetchError::Unauthorized(what)) if self.verbatim => what,
+            Err(FetchError::Unauthorized(what)) if self.mode == Mode::Worker => what,
             done => return done,
         };
         tracing::debug!(stream = run.stream, "the provider refuses the token");

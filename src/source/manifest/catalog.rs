@@ -215,8 +215,12 @@ impl Manifest {
     /// Reads a manifest's text. `name` is what the file is called, in snake case.
     pub fn read(file: &str, text: &str, name: &str) -> Result<Self, Vec<Problem>> {
         let document = parse_yaml(file, text).map_err(|problem| vec![problem])?;
-        let document =
-            resolve(file, &document).map_err(|problem| vec![with_file(file, problem)])?;
+        Self::of_node(file, &document, name)
+    }
+
+    /// As [`read`](Self::read), of a document that was read before.
+    pub fn of_node(file: &str, document: &Node, name: &str) -> Result<Self, Vec<Problem>> {
+        let document = resolve(file, document).map_err(|problem| vec![with_file(file, problem)])?;
         Self::of(file, document, name).map_err(|problems| {
             problems
                 .into_iter()

@@ -1,9 +1,6 @@
 //! Proves address, identity and permissions by asking, without publishing anything.
 
-use std::sync::atomic::AtomicBool;
-
 use super::ManifestSource;
-use super::errors::Verdicts;
 use super::retriever::{ParentCache, Probe, probe};
 use super::template::Template;
 use crate::client::{FetchError, Response, without_query};
@@ -65,16 +62,7 @@ async fn health(
         .map_err(|error| run.misconfigured(error))?;
     let method = check.method.clone();
     let request = requester.plain(method, &path, check.body.as_deref(), &run.context())?;
-    let verdicts = Verdicts {
-        handler: &requester.errors,
-        refusals: run.refusals,
-        stream: run.stream,
-        config: run.config,
-        clock: run.clock,
-        secrets: run.secrets,
-        conditional: false,
-        ignored: AtomicBool::new(false),
-    };
+    let verdicts = run.verdicts(&requester.errors, false);
     let sent = requester.send(&run, &request, true, &verdicts);
     let response = match check.timeout {
         Some(timeout) => tokio::time::timeout(timeout, sent).await.map_err(|_| {

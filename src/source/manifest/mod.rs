@@ -17,15 +17,18 @@ pub mod filter;
 pub mod format;
 pub mod lint;
 pub mod metadata;
+mod mode;
 pub mod normalize;
 mod options;
 mod paginate;
 pub mod partition;
+pub mod reference;
 mod requester;
 pub mod resolve;
 mod retriever;
 pub mod select;
 pub mod slice;
+mod slice_options;
 mod stream;
 mod support;
 pub mod template;
@@ -34,6 +37,7 @@ mod tree;
 #[cfg(test)]
 mod vectors_tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +46,8 @@ use futures::FutureExt as _;
 
 use self::catalog::{Manifest, describe};
 use self::errors::Secrets;
+pub use self::mode::Mode;
+use self::reference::ResponseCache;
 use self::retriever::{ParentCache, Retriever, Run};
 use self::stream::{Builder, Parts};
 use self::template::Context;
@@ -52,17 +58,9 @@ use crate::clock::Clock;
 use crate::connector::{ChangeDetection, ConnectorConfig};
 use crate::json::{Map, Value};
 
-/// How faithful to the format's reference the engine is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Honest outcomes, guards, texts that keep their spelling.
-    Worker,
-    /// Exactly what the reference sends and says.
-    Reference,
-}
-
 /// The streams of one connector, read as its manifest describes.
 pub struct ManifestSource {
+    mode: Mode,
     manifest: Arc<Manifest>,
     client: Client,
     credentials: Credentials,
@@ -74,6 +72,10 @@ pub struct ManifestSource {
     specs: Vec<StreamSpec>,
     streams: Vec<Option<Built>>,
     no_parameters: Map,
+    /// Streams whose records are partitions of others.
+    parents: HashSet<Arc<str>>,
+    /// Answers of parents, in reference mode.
+    cache: ResponseCache,
 }
 
 /// A stream that can be read.
@@ -97,6 +99,19 @@ impl ManifestSource {
         mode: Mode,
     ) -> Self {
         let config = connector.provider.to_value();
+        let detection = connector.change_detection.clone();
+        Self::of_config(manifest, config, detection, client, clock, mode)
+    }
+
+    /// As [`build`](Self::build), from what templates see as `config`.
+    pub fn of_config(
+        manifest: Arc<Manifest>,
+        config: Value,
+        detection: ChangeDetection,
+        client: Client,
+        clock: Clock,
+        mode: Mode,
+    ) -> Self {
         let no_parameters = Map::new();
         let context = Context::new(clock)
             .with("config", &config)
@@ -108,10 +123,10 @@ impl ManifestSource {
             },
             context,
             config: &config,
-            verbatim: mode == Mode::Worker,
+            mode,
         };
         let mut specs = Vec::new();
-        let mut streams = Vec::new();
+        let mut streams: Vec<Option<Built>> = Vec::new();
         for (name, unavailable) in &manifest.streams {
             let signal = manifest.metadata.signals.get(name);
             let Some(node) = manifest.stream(name) else {
@@ -131,26 +146,37 @@ impl ManifestSource {
             let version = manifest.version.as_deref();
             streams.push(parts.ok().map(|parts| Built {
                 parts,
-                shape: configuration::shape_hash(
-                    &config,
-                    &manifest.spec,
-                    &node.to_value(),
-                    version,
-                ),
+                shape: match mode {
+                    Mode::Worker => configuration::shape_hash(
+                        &config,
+                        &manifest.spec,
+                        &node.to_value(),
+                        version,
+                    ),
+                    // Its state says nothing of what was read.
+                    Mode::Reference => String::new(),
+                },
             }));
+        }
+        let mut parents = HashSet::new();
+        for built in streams.iter().flatten() {
+            built.parts.parents(&mut parents);
         }
         let secrets = Secrets::new(configuration::secrets(&config, &manifest.spec));
         Self {
+            mode,
+            manifest,
             client,
             credentials: Credentials::default(),
             clock,
+            config,
             secrets,
-            detection: connector.change_detection.clone(),
+            detection,
             specs,
             streams,
             no_parameters,
-            config,
-            manifest,
+            parents,
+            cache: ResponseCache::default(),
         }
     }
 
@@ -163,9 +189,15 @@ impl ManifestSource {
         }
     }
 
+    /// Values of the configuration that must not be shown.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.values()
+    }
+
     fn run<'r>(&'r self, stream: &'r str) -> Run<'r> {
         Run {
             stream,
+            mode: self.mode,
             client: &self.client,
             credentials: &self.credentials,
             config: &self.config,
@@ -229,9 +261,10 @@ impl Source for ManifestSource {
                 events.send(end).await?;
                 continue;
             };
+            let has_state = state.fields.contains_key(&format!("cursor:{}", spec.name));
             let retriever = Retriever {
                 run: self.run(&spec.name),
-                parts: &built.parts,
+                parts: built.parts.as_of(has_state),
                 index,
                 shape: &built.shape,
                 detection: &self.detection,

@@ -7,7 +7,8 @@ use url::Url;
 use super::auth::Authenticator;
 use super::errors::ErrorHandler;
 use super::expr::{Expr, expr_map, unsupported};
-use super::fields::{nested, optional, problem, text, type_of};
+use super::fields::{flag_or, nested, optional, problem, text, type_of};
+use super::mode::Mode;
 use super::options::{OptionValue, RequestOptions};
 use super::template::{Context, EvalError, Literal, Nested};
 use crate::client::auth::encode_form;
@@ -27,8 +28,9 @@ pub(super) struct Requester {
     pub(super) auth: Authenticator,
     /// What its answers mean.
     pub(super) errors: ErrorHandler,
-    /// Whether texts keep their spelling where the reference would read them as numbers.
-    pub(super) verbatim: bool,
+    pub(super) mode: Mode,
+    /// Whether its answers may be kept where several streams have this one as their parent.
+    pub(super) may_keep: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -41,7 +43,7 @@ enum Body {
 
 impl Requester {
     /// Builds `requester` of a retriever.
-    pub(super) fn build(node: &Node, config: &Value, verbatim: bool) -> Result<Self, Problem> {
+    pub(super) fn build(node: &Node, config: &Value, mode: Mode) -> Result<Self, Problem> {
         if type_of(node) != Some("HttpRequester") {
             return Err(unsupported(node));
         }
@@ -88,14 +90,17 @@ impl Requester {
             headers: expr_map(node, "request_headers")?,
             body: Body::build(node)?,
             auth: match optional(node, "authenticator") {
-                Some(authenticator) => Authenticator::build(authenticator, node, config, verbatim)?,
+                Some(authenticator) => {
+                    Authenticator::build(authenticator, node, config, mode.keeps_spelling())?
+                }
                 None => Authenticator::None,
             },
             errors: match optional(node, "error_handler") {
                 Some(handler) => ErrorHandler::build(handler)?,
                 None => ErrorHandler::default(),
             },
-            verbatim,
+            mode,
+            may_keep: flag_or(node, "use_cache", true)?,
         })
     }
 
@@ -122,9 +127,15 @@ impl Requester {
             base.push('/');
         }
         // The value is not repeated: an address may carry a password.
-        parse_url(&base)?.join(path).map_err(|error| {
+        let mut url = parse_url(&base)?.join(path).map_err(|error| {
             FetchError::Misconfigured(format!("the path of a request is no path: {error}"))
-        })
+        })?;
+        let is_relative = !path.starts_with('/') && Url::parse(path).is_err();
+        if is_relative && url.path().contains("//") {
+            let path = without_empty_segments(url.path());
+            url.set_path(&path);
+        }
+        Ok(url)
     }
 
     /// The request for one page. `page` is the page's own address, where the paginator has one;
@@ -147,16 +158,17 @@ impl Requester {
             Some(_) => self.address(context)?,
             None => url.clone(),
         };
-        let is_home = url.origin() == home.origin();
+        let is_home = !self.mode.guards_credentials() || url.origin() == home.origin();
 
         let mut options = self.own_options(context)?;
         if is_home {
-            let auth = self.auth.options(context, self.verbatim)?;
+            let auth = self.auth.options(context, self.mode.keeps_spelling())?;
             options.merge(auth).map_err(misconfigured)?;
         }
         options.merge(extra).map_err(misconfigured)?;
 
-        add_query(&mut url, &options, page.is_some())?;
+        let said_once = page.is_some() || self.mode == Mode::Reference;
+        add_query(&mut url, &options, said_once)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &options.headers {
             if !is_home && is_credential(name) {
@@ -329,6 +341,16 @@ fn parse_url(text: &str) -> Result<Url, FetchError> {
     }
 }
 
+/// A path without what empty parts of a template leave behind, as Python's `urljoin` makes it.
+fn without_empty_segments(path: &str) -> String {
+    let segments: Vec<&str> = path.split('/').collect();
+    let last = segments.len() - 1;
+    let kept = segments.iter().enumerate();
+    let kept = kept.filter(|(index, segment)| *index == 0 || *index == last || !segment.is_empty());
+    let kept: Vec<&str> = kept.map(|(_, segment)| *segment).collect();
+    kept.join("/")
+}
+
 fn template(place: &str, error: &EvalError) -> FetchError {
     FetchError::Misconfigured(format!("{place}: {error}"))
 }
@@ -337,13 +359,13 @@ pub(super) fn misconfigured(error: impl std::fmt::Display) -> FetchError {
     FetchError::Misconfigured(error.to_string())
 }
 
-/// Adds the query. Of a page's own address, what it already says is not said again.
+/// Adds the query; with `said_once`, what the address already says is not said again.
 pub(super) fn add_query(
     url: &mut Url,
     options: &RequestOptions,
-    is_page: bool,
+    said_once: bool,
 ) -> Result<(), FetchError> {
-    let present: Vec<(String, String)> = if is_page {
+    let present: Vec<(String, String)> = if said_once {
         url.query_pairs().into_owned().collect()
     } else {
         Vec::new()

@@ -1,19 +1,22 @@
 //! One stream: its components, built for one connector's configuration.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::cursor::DatetimeBasedCursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
 use super::fields::{flag, list, optional, problem, required, text, type_of};
 use super::metadata::{AbsentList, SignalMetadata};
-use super::options::{RequestOption, RequestOptions};
+use super::mode::Mode;
 use super::paginate::Paginator;
 use super::partition::{ListPartitionRouter, ParentStreamConfig, PartitionRouter};
 use super::requester::Requester;
 use super::select::RecordSelector;
-use super::slice::StreamSlice;
-use super::template::{Context, EvalError, Literal};
+use super::slice_options::SliceOptions;
+use super::template::{Context, Literal};
 use crate::document::{Kind, Node, Problem};
 use crate::json::{Pointer, Value};
 use crate::source::{SignalRule, StreamSpec};
@@ -45,6 +48,34 @@ pub(super) struct Parts {
     pub(super) absent_list: AbsentList,
     /// Where records say which they are.
     pub(super) key: Vec<Pointer>,
+    /// What the stream is once there is state.
+    pub(super) later: Option<Box<Later>>,
+}
+
+impl Parts {
+    /// The parts to read by, with or without state of an earlier read.
+    pub(super) fn as_of(&self, has_state: bool) -> &Self {
+        match &self.later {
+            Some(later) if has_state => &later.parts,
+            _ => self,
+        }
+    }
+
+    /// Adds the names of the parents, and of theirs.
+    pub(super) fn parents(&self, names: &mut HashSet<Arc<str>>) {
+        self.routers.iter().for_each(|router| router.parents(names));
+        if let Some(later) = &self.later {
+            later.parts.parents(names);
+        }
+    }
+}
+
+/// `StateDelegatingStream`: a stream that is read in another way once there is state.
+#[derive(Debug, Clone)]
+pub(super) struct Later {
+    pub(super) parts: Parts,
+    /// How long the provider keeps what the other way reads; older state counts as none.
+    pub(super) retention: Option<Expr>,
 }
 
 /// One way in which a stream is cut into partitions.
@@ -58,63 +89,31 @@ pub(super) enum Router {
     Union { key: Expr, routers: Vec<Router> },
 }
 
+impl Router {
+    fn parents(&self, names: &mut HashSet<Arc<str>>) {
+        match self {
+            Self::List(_) => {}
+            Self::Substream(parents) => {
+                for parent in parents {
+                    names.insert(parent.name.clone());
+                    parent.parts.parents(names);
+                }
+            }
+            Self::Union { routers, .. } => routers.iter().for_each(|router| router.parents(names)),
+        }
+    }
+}
+
 /// A stream whose records are partitions of another.
 #[derive(Debug, Clone)]
 pub(super) struct Parent {
     pub(super) name: Arc<str>,
     pub(super) parts: Arc<Parts>,
     pub(super) config: ParentStreamConfig,
+    /// Whether the parent is read from where its child's state says.
+    pub(super) is_incremental: bool,
     /// Tells parents of one read apart: two streams with the same parent read it once.
     pub(super) identity: Arc<str>,
-}
-
-/// What a slice adds to requests.
-#[derive(Debug, Clone, Default)]
-pub(super) struct SliceOptions(Vec<SliceOption>);
-
-#[derive(Debug, Clone)]
-struct SliceOption {
-    option: RequestOption,
-    /// The key of the slice whose value is sent.
-    key: Expr,
-    of_cursor: bool,
-}
-
-impl SliceOptions {
-    /// The options of one slice. `context` offers the configuration.
-    pub(super) fn of(
-        &self,
-        slice: &StreamSlice,
-        context: &Context<'_>,
-    ) -> Result<RequestOptions, EvalError> {
-        let mut options = RequestOptions::default();
-        for SliceOption {
-            option,
-            key,
-            of_cursor,
-        } in &self.0
-        {
-            let key = key.text(context)?;
-            let from = if *of_cursor {
-                &slice.cursor
-            } else {
-                &slice.partition
-            };
-            let value = match from.get(&key) {
-                Some(Value::String(text)) if !text.is_empty() => Literal::Str(text.clone()),
-                Some(Value::Int(number)) if *number != 0 => Literal::Int(*number),
-                Some(Value::Float(number)) if *number != 0.0 => Literal::Float(*number),
-                Some(Value::Bool(true)) => Literal::Bool(true),
-                Some(value @ (Value::Array(_) | Value::Object(_) | Value::BigNumber(_))) => {
-                    Literal::Str(value.to_string())
-                }
-                // A value that is nothing is not sent.
-                _ => continue,
-            };
-            option.inject(&mut options, value, context)?;
-        }
-        Ok(options)
-    }
 }
 
 /// What building needs to know.
@@ -123,8 +122,7 @@ pub(super) struct Builder<'b> {
     /// Offers the configuration.
     pub(super) context: Context<'b>,
     pub(super) config: &'b Value,
-    /// Whether texts keep their spelling where the reference would read them as numbers.
-    pub(super) verbatim: bool,
+    pub(super) mode: Mode,
     /// Pages that may be on their way at once.
     pub(super) ahead: usize,
 }
@@ -153,8 +151,18 @@ impl Builder<'_> {
         node: &Node,
         signal: Option<&SignalMetadata>,
     ) -> Result<Parts, Problem> {
-        if type_of(node) != Some("DeclarativeStream") {
-            return Err(unsupported(node));
+        match type_of(node) {
+            Some("DeclarativeStream") => {}
+            Some("StateDelegatingStream") => {
+                let mut parts = self.parts(required(node, "full_refresh_stream")?, signal)?;
+                let later = required(node, "incremental_stream")?;
+                parts.later = Some(Box::new(Later {
+                    parts: self.parts(later, signal)?,
+                    retention: Expr::field(node, "api_retention_period")?,
+                }));
+                return Ok(parts);
+            }
+            _ => return Err(unsupported(node)),
         }
         let retriever = required(node, "retriever")?;
         if type_of(retriever) != Some("SimpleRetriever") {
@@ -177,13 +185,11 @@ impl Builder<'_> {
         let flag_of = |key| incremental.map_or(Ok(false), |node| flag(node, key));
         let is_data_feed = flag_of("is_data_feed")?;
         Ok(Parts {
-            requester: Requester::build(
-                required(retriever, "requester")?,
-                self.config,
-                self.verbatim,
-            )?,
+            requester: Requester::build(required(retriever, "requester")?, self.config, self.mode)?,
             paginator: match optional(retriever, "paginator") {
-                Some(paginator) => Paginator::build(paginator, &self.context, self.verbatim)?,
+                Some(paginator) => {
+                    Paginator::build(paginator, &self.context, self.mode.keeps_spelling())?
+                }
                 None => Paginator::Single,
             },
             decoder: match optional(retriever, "decoder") {
@@ -213,6 +219,7 @@ impl Builder<'_> {
             key: signal
                 .and_then(|signal| signal.subject.clone())
                 .unwrap_or_else(|| primary_key(node)),
+            later: None,
         })
     }
 
@@ -255,7 +262,7 @@ impl Builder<'_> {
     fn union(&self, node: &Node) -> Result<Router, Problem> {
         let mut options = SliceOptions::default();
         let routers = self.routers(required(node, "partition_routers")?, &mut options)?;
-        if !options.0.is_empty() {
+        if !options.is_empty() {
             return Err(problem(
                 node.at,
                 "routers within a UnionPartitionRouter have a request_option",
@@ -272,41 +279,9 @@ impl Builder<'_> {
             name: text(stream, "name")?.unwrap_or("parent").into(),
             parts: Arc::new(self.parts(stream, None)?),
             config: config.clone(),
-            identity: node.to_value().to_string().into(),
+            is_incremental: flag(node, "incremental_dependency")?,
+            identity: format!("{:032x}", xxh3_128(&node.to_value().to_json())).into(),
         })
-    }
-}
-
-impl SliceOptions {
-    fn add(
-        &mut self,
-        node: &Node,
-        field: &str,
-        key: &Expr,
-        of_cursor: bool,
-    ) -> Result<(), Problem> {
-        if let Some(option) = optional(node, field) {
-            self.0.push(SliceOption {
-                option: RequestOption::build(option)?,
-                key: key.clone(),
-                of_cursor,
-            });
-        }
-        Ok(())
-    }
-
-    fn add_cursor(&mut self, node: &Node) -> Result<(), Problem> {
-        for (option, field, default) in [
-            ("start_time_option", "partition_field_start", "start_time"),
-            ("end_time_option", "partition_field_end", "end_time"),
-        ] {
-            let key = match Expr::field(node, field)? {
-                Some(key) if !key.template().source().is_empty() => key,
-                _ => Expr::constant(default, node)?,
-            };
-            self.add(node, option, &key, true)?;
-        }
-        Ok(())
     }
 }
 
@@ -318,7 +293,9 @@ pub(super) fn spec(
     unavailable: Option<String>,
 ) -> StreamSpec {
     let signal = signal.cloned().unwrap_or_default();
-    let is_incremental = optional(node, "incremental_sync").is_some();
+    let delegates = type_of(node) == Some("StateDelegatingStream");
+    let is_incremental = delegates || optional(node, "incremental_sync").is_some();
+    let node = first_read(node);
     StreamSpec {
         name: name.clone(),
         lists_everything: !is_incremental
@@ -333,6 +310,11 @@ pub(super) fn spec(
         },
         unavailable,
     }
+}
+
+/// The stream as it is read while there is no state.
+pub(super) fn first_read(node: &Node) -> &Node {
+    optional(node, "full_refresh_stream").unwrap_or(node)
 }
 
 /// The constant path of the extractor; none where the whole body is the list.

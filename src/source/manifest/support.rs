@@ -5,8 +5,9 @@ use super::fields::type_of;
 use crate::document::{Kind, Node, Problem};
 
 /// Component types that run, or that do not matter to a read.
-pub(super) const SUPPORTED: [&str; 53] = [
+pub(super) const SUPPORTED: [&str; 54] = [
     "DeclarativeStream",
+    "StateDelegatingStream",
     "SimpleRetriever",
     "HttpRequester",
     "RecordSelector",

@@ -1,15 +1,16 @@
 //! `SessionTokenAuthenticator`: a token that a login gives.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::datetime::{DateTime, Span};
 use super::super::decode::Decoder;
-use super::super::errors::{ErrorHandler, Refusals, Secrets, Verdicts};
+use super::super::errors::{ErrorHandler, Refusals, Secrets, Tries, Verdicts};
 use super::super::expr::Expr;
 use super::super::fields::{optional, problem, required, text, texts, type_of};
+use super::super::mode::Mode;
 use super::super::options::{RequestOption, RequestOptions};
 use super::super::requester::Requester;
 use super::super::retriever::Run;
@@ -62,7 +63,12 @@ pub(super) fn build(node: &Node, config: &Value, verbatim: bool) -> Result<Issue
             ));
         }
     };
-    let login = Requester::build(required(node, "login_requester")?, config, verbatim)?;
+    let mode = if verbatim {
+        Mode::Worker
+    } else {
+        Mode::Reference
+    };
+    let login = Requester::build(required(node, "login_requester")?, config, mode)?;
     if login.is_issued() {
         return Err(problem(
             node.at,
@@ -132,6 +138,7 @@ impl Session {
 
     pub(super) fn grant(&self, run: &Run<'_>) -> Result<Grant, FetchError> {
         let judge = LoginJudge {
+            mode: run.mode,
             handler: self.login.errors.clone(),
             config: run.config.clone(),
             stream: run.stream.to_owned(),
@@ -139,6 +146,7 @@ impl Session {
             secrets: run.secrets.clone(),
             refusals: run.refusals.clone(),
             ignored: Arc::default(),
+            tries: Arc::default(),
         };
         let ignored = judge.ignored.clone();
         let (decoder, path) = (self.decoder.clone(), self.path.clone());
@@ -197,6 +205,7 @@ fn find(decoder: &Decoder, path: &[String], response: &Response) -> Result<Strin
 
 /// What the login requester's error handler says, for as long as a login takes.
 struct LoginJudge {
+    mode: Mode,
     handler: ErrorHandler,
     config: Value,
     stream: String,
@@ -204,11 +213,13 @@ struct LoginJudge {
     secrets: Secrets,
     refusals: Refusals,
     ignored: Arc<AtomicBool>,
+    tries: Arc<Mutex<Tries>>,
 }
 
 impl Judge for LoginJudge {
     fn judge(&self, answer: Result<&Response, &TransportError>, attempt: u32) -> Verdict {
         let verdicts = Verdicts {
+            mode: self.mode,
             handler: &self.handler,
             stream: &self.stream,
             config: &self.config,
@@ -217,6 +228,7 @@ impl Judge for LoginJudge {
             refusals: &self.refusals,
             conditional: false,
             ignored: AtomicBool::new(false),
+            tries: self.tries.clone(),
         };
         let verdict = verdicts.judge(answer, attempt);
         self.ignored.store(verdicts.is_ignored(), Ordering::Relaxed);

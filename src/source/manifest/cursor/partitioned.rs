@@ -27,6 +27,8 @@ pub struct PartitionedCursor {
     next_global: Option<DateTime>,
     lookback_seconds: i64,
     partitions: IndexMap<String, Progress>,
+    /// Partitions that have had a cursor of their own.
+    known: usize,
     /// Hashes of the partitions of this read.
     seen: HashSet<u128>,
     has_records: bool,
@@ -44,6 +46,7 @@ impl PartitionedCursor {
             next_global: None,
             lookback_seconds: 0,
             partitions: IndexMap::new(),
+            known: 0,
             seen: HashSet::new(),
             has_records: false,
             parent_state: None,
@@ -84,6 +87,7 @@ impl PartitionedCursor {
             };
             let progress = self.cursor.progress(Some(of))?;
             self.partitions.insert(key_of(partition), progress);
+            self.known += 1;
         }
         state.get("state").map_or(Ok(()), |of| self.load_global(of))
     }
@@ -113,12 +117,13 @@ impl PartitionedCursor {
         if self.seen.len() > MAX_PARTITIONS {
             return Err(CursorError::TooManyPartitions);
         }
+        self.is_global |= self.known > SWITCH_TO_GLOBAL;
         if let Some(progress) = self.partitions.get(&key) {
             return Ok(Some(self.cursor.windows(progress)));
         }
+        self.known += 1;
         let progress = self.fresh()?;
         let windows = self.cursor.windows(&progress);
-        self.is_global |= self.partitions.len() >= SWITCH_TO_GLOBAL;
         if !self.is_global {
             self.partitions.insert(key, progress);
         }

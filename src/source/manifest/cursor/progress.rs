@@ -95,7 +95,10 @@ impl Progress {
     }
 
     /// The date in a plain state.
-    pub(super) fn date_of(cursor: &OpenCursor, state: &Value) -> Result<DateTime, CursorError> {
+    pub(in crate::source::manifest) fn date_of(
+        cursor: &OpenCursor,
+        state: &Value,
+    ) -> Result<DateTime, CursorError> {
         let value = state.get(&cursor.parts.cursor_field);
         read_date(cursor, value.unwrap_or(&Value::Null))
     }

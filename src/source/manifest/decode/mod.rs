@@ -1,6 +1,7 @@
 //! Decoders: from the bytes of an answer to JSON documents.
 
 mod csv;
+mod reference;
 
 use std::io::Read;
 

@@ -119,6 +119,11 @@ impl Secrets {
         Self(values.into())
     }
 
+    /// The secrets themselves.
+    pub(in crate::source::manifest) fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// `text` with every secret replaced.
     pub(in crate::source::manifest) fn hide(&self, text: &str) -> String {
         self.0

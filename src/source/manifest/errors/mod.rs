@@ -9,6 +9,7 @@ mod backoff;
 mod filter;
 mod hint;
 mod message;
+mod reference;
 mod refusal;
 mod verdict;
 
@@ -23,6 +24,7 @@ use backoff::Backoff;
 use filter::Filter;
 
 pub(super) use message::Secrets;
+pub(super) use reference::Tries;
 pub(super) use refusal::Refusals;
 pub(super) use verdict::Verdicts;
 
@@ -172,12 +174,11 @@ impl ErrorHandler {
         response: &Response,
         context: &Context<'_>,
     ) -> Vec<Result<Option<f64>, String>> {
-        let strategies = || self.handlers.iter().flat_map(|handler| &handler.strategies);
         let now = context.clock().now();
         (1..=4)
             .map(|attempt| {
                 let mut wait = None;
-                for strategy in strategies() {
+                for strategy in self.all_strategies() {
                     wait = strategy
                         .seconds(&response.headers, attempt, now, context)
                         .map_err(|error| format!("{error:?}"))?;
@@ -194,6 +195,11 @@ impl ErrorHandler {
     #[cfg(test)]
     pub(super) fn max_retries(&self, context: &Context<'_>) -> Result<i64, EvalError> {
         Ok(self.repetitions(context)?.unwrap_or(5))
+    }
+
+    /// Every strategy of every handler, in order.
+    fn all_strategies(&self) -> impl Iterator<Item = &Backoff> {
+        self.handlers.iter().flat_map(|handler| &handler.strategies)
     }
 
     /// Repetitions that the manifest itself allows. The connector's own limit counts as well.

@@ -1,6 +1,7 @@
 //! From a handler's decision to what the client does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -8,6 +9,7 @@ use http::StatusCode;
 use super::backoff::NoWait;
 use super::hint::wait_in_body;
 use super::message::{Secrets, provider_message};
+use super::reference::Tries;
 use super::refusal::{About, Refusals};
 use super::{Action, ErrorHandler, FailureType, Resolution, is_transport};
 use crate::client::auth::lacks_scope;
@@ -16,10 +18,12 @@ use crate::client::{
 };
 use crate::clock::Clock;
 use crate::json::Value;
+use crate::source::manifest::mode::Mode;
 use crate::source::manifest::template::Context;
 
 /// The judge of one request of a stream.
 pub(in crate::source::manifest) struct Verdicts<'r> {
+    pub(in crate::source::manifest) mode: Mode,
     pub(in crate::source::manifest) handler: &'r ErrorHandler,
     pub(in crate::source::manifest) refusals: &'r Refusals,
     /// Named in every error.
@@ -31,6 +35,8 @@ pub(in crate::source::manifest) struct Verdicts<'r> {
     pub(in crate::source::manifest) conditional: bool,
     /// Set when the handler ignores a refusal: the answer holds no records.
     pub(in crate::source::manifest) ignored: AtomicBool,
+    /// What the reference counts.
+    pub(in crate::source::manifest) tries: Arc<Mutex<Tries>>,
 }
 
 impl Verdicts<'_> {
@@ -39,7 +45,7 @@ impl Verdicts<'_> {
         self.ignored.load(Ordering::Relaxed)
     }
 
-    fn context(&self) -> Context<'_> {
+    pub(super) fn context(&self) -> Context<'_> {
         Context::new(self.clock).with("config", self.config)
     }
 
@@ -140,7 +146,7 @@ impl Verdicts<'_> {
         Ok(hint)
     }
 
-    fn failure(&self, response: &Response, resolution: &Resolution) -> FetchError {
+    pub(super) fn failure(&self, response: &Response, resolution: &Resolution) -> FetchError {
         let mut words = self.words(response, resolution);
         // Told apart because a new token mends the one and a permission the other.
         let missing = lacks_scope(response);
@@ -175,7 +181,7 @@ impl Verdicts<'_> {
     }
 
     /// Stream, address, status, and what manifest and provider say about it.
-    fn words(&self, response: &Response, resolution: &Resolution) -> String {
+    pub(super) fn words(&self, response: &Response, resolution: &Resolution) -> String {
         let status = response.status;
         let mut words = format!(
             "stream {}: {} answered {status}",
@@ -203,15 +209,16 @@ fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status.as_u16(), 408 | 409 | 425 | 429)
 }
 
-fn duration(seconds: f64) -> Option<Duration> {
+pub(super) fn duration(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
 impl Judge for Verdicts<'_> {
     fn judge(&self, answer: Result<&Response, &TransportError>, attempt: u32) -> Verdict {
-        match answer {
-            Ok(response) => self.judge_response(response, attempt),
-            Err(error) => is_transport(error),
+        match (self.mode, answer) {
+            (Mode::Reference, answer) => self.judge_as_the_reference(answer, attempt),
+            (Mode::Worker, Ok(response)) => self.judge_response(response, attempt),
+            (Mode::Worker, Err(error)) => is_transport(error),
         }
     }
 }

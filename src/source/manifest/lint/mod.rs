@@ -21,6 +21,7 @@ use self::report::Report;
 use self::walk::Walk;
 use super::catalog::Manifest;
 use super::fields::type_of;
+use super::mode::Mode;
 use super::resolve::{add_source_type, parameters, references};
 use super::support::first_unsupported;
 use super::{Builder, Context, Map, Value};
@@ -87,7 +88,7 @@ fn as_loaded(name: &str, report: &mut Report<'_>) {
             .with("config", &config)
             .with("parameters", &parameters),
         config: &config,
-        verbatim: true,
+        mode: Mode::Worker,
     };
     for (name, unavailable) in &manifest.streams {
         let Some(node) = manifest.stream(name) else {

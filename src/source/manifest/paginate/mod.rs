@@ -1,9 +1,11 @@
 //! Paginators: how the next page is asked for, and when there is none.
 
+mod answer;
 mod link;
 
 use http::HeaderMap;
 
+pub(super) use answer::Answered;
 pub(super) use link::links;
 
 use super::expr::{Expr, unsupported};

@@ -99,3 +99,15 @@ impl Partition {
         }
     }
 }
+
+/// The partition that `key` alone identifies; what else its router says of it goes to the extra
+/// fields. `None` if it lacks the key.
+pub(super) fn only_by(key: &str, mut partition: Partition) -> Option<Partition> {
+    let value = partition.keys.shift_remove(key)?;
+    let mut extra_fields = partition.extra_fields;
+    extra_fields.extend(std::mem::take(&mut partition.keys));
+    Some(Partition {
+        keys: Map::from_iter([(key.to_owned(), value)]),
+        extra_fields,
+    })
+}

@@ -1,7 +1,7 @@
 //! One spelling for what the format can say in two.
 
 use super::{Members, into_map, into_members};
-use crate::document::{Kind, Node, Problem, did_you_mean};
+use crate::document::{Entry, Kind, Node, Problem, did_you_mean};
 use crate::source::manifest::fields::{kind_name, problem};
 
 /// Rewrites every `HttpRequester`: `url_base` becomes `url`, and the typed `request_body` becomes
@@ -12,6 +12,8 @@ pub(super) fn spellings(node: Node) -> Result<Node, Problem> {
         Kind::List(items) => {
             Kind::List(items.into_iter().map(spellings).collect::<Result<_, _>>()?)
         }
+        // Nothing in a schema is a requester.
+        Kind::Map(entries) if is_schema(&entries) => Kind::Map(entries),
         Kind::Map(entries) => {
             let mut members = into_members(entries);
             for (_, value) in members.values_mut() {
@@ -30,6 +32,15 @@ pub(super) fn spellings(node: Node) -> Result<Node, Problem> {
         scalar => scalar,
     };
     Ok(Node { kind, at })
+}
+
+fn is_schema(entries: &[Entry]) -> bool {
+    let kind = entries.iter().find(|entry| entry.key == "type");
+    kind.is_some_and(|entry| match &entry.value.kind {
+        Kind::String(kind) => kind == "object",
+        Kind::List(_) => true,
+        _ => false,
+    })
 }
 
 /// Where both are given and `url_base` is not empty, it is the one that counts.

@@ -10,6 +10,9 @@ mod partitions;
 mod reading;
 mod validators;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -19,8 +22,9 @@ use self::guard::instant;
 use self::pages::Pages;
 use self::reading::{Halt, Reading, Tally, ends_the_stream};
 use self::validators::Validators;
-use super::cursor::{OpenCursor, PartitionedCursor, Progress};
-use super::errors::{Refusals, Secrets};
+use super::cursor::{CursorError, OpenCursor, PartitionedCursor, Progress};
+use super::errors::{ErrorHandler, Refusals, Secrets, Verdicts};
+use super::mode::Mode;
 use super::stream::Parts;
 use super::template::{Binding, Context};
 use crate::client::auth::Credentials;
@@ -31,7 +35,9 @@ use crate::json::{Map, Value, parse};
 use crate::source::{Event, Events, Outcome, ReadState, Stopped};
 
 /// What all requests of a read have in common.
+#[derive(Clone, Copy)]
 pub(super) struct Run<'r> {
+    pub(super) mode: Mode,
     pub(super) stream: &'r str,
     pub(super) client: &'r Client,
     pub(super) credentials: &'r Credentials,
@@ -43,7 +49,7 @@ pub(super) struct Run<'r> {
     pub(super) no_parameters: &'r Map,
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
     /// What every template of a stream may see.
     pub(super) fn context(&self) -> Context<'_> {
         Context::new(self.clock)
@@ -53,8 +59,31 @@ impl Run<'_> {
     }
 
     /// The same for another stream.
-    pub(super) fn of<'s>(&'s self, stream: &'s str) -> Run<'s> {
+    pub(super) fn of<'s>(&self, stream: &'s str) -> Run<'s>
+    where
+        'r: 's,
+    {
         Run { stream, ..*self }
+    }
+
+    /// The judge of one request. `conditional` says whether 304 is an answer to it.
+    pub(super) fn verdicts<'s>(
+        &'s self,
+        handler: &'s ErrorHandler,
+        conditional: bool,
+    ) -> Verdicts<'s> {
+        Verdicts {
+            mode: self.mode,
+            handler,
+            refusals: self.refusals,
+            stream: self.stream,
+            config: self.config,
+            clock: self.clock,
+            secrets: self.secrets,
+            conditional,
+            ignored: AtomicBool::new(false),
+            tries: Arc::default(),
+        }
     }
 
     pub(super) fn misconfigured(&self, error: impl std::fmt::Display) -> FetchError {
@@ -81,6 +110,17 @@ enum Cursors {
     None,
     Single(OpenCursor, Progress),
     Partitioned(PartitionedCursor),
+}
+
+impl Cursors {
+    /// The state to go on from, where there is a cursor.
+    fn state(&self) -> Option<Result<Value, CursorError>> {
+        match self {
+            Self::None => None,
+            Self::Single(cursor, progress) => Some(progress.state(cursor)),
+            Self::Partitioned(partitioned) => Some(partitioned.state(None)),
+        }
+    }
 }
 
 /// What the state field of a stream holds.
@@ -112,7 +152,8 @@ impl Retriever<'_> {
                 let halt = reading.slices(&mut cursors).await.err();
                 // Only slices that were read to their end count in it, whatever came after them.
                 if reading.tally.fresh > 0 && !matches!(halt, Some(Halt::Stale | Halt::Limit)) {
-                    fields.extend(self.cursor_field(&cursors, &stored, &reading.tally));
+                    let state = cursors.state();
+                    fields.extend(self.cursor_field(state, &stored, &reading.tally));
                 }
                 halt
             }
@@ -207,15 +248,10 @@ impl Retriever<'_> {
     /// The state field that says how far the stream has been read, if that changed.
     fn cursor_field(
         &self,
-        cursors: &Cursors,
+        state: Option<Result<Value, CursorError>>,
         stored: &Stored,
         tally: &Tally,
     ) -> Option<(String, Option<String>)> {
-        let state = match cursors {
-            Cursors::None => None,
-            Cursors::Single(cursor, progress) => Some(progress.state(cursor)),
-            Cursors::Partitioned(partitioned) => Some(partitioned.state(None)),
-        };
         let state = match state.transpose() {
             Ok(state) => state,
             Err(error) => {

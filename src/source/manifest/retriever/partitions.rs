@@ -10,7 +10,7 @@ use super::Run;
 use super::pages::Pages;
 use crate::client::FetchError;
 use crate::json::{Map, Value, parse};
-use crate::source::manifest::partition::{Partition, product};
+use crate::source::manifest::partition::{Partition, only_by, product};
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::stream::{Parent, Parts, Router};
 
@@ -170,18 +170,6 @@ pub(super) fn first_slice(
     Ok(match cursor.windows(&progress).next() {
         Some(window) => partition.slice(window.map_err(failed)?.slice),
         None => partition.slice(Map::new()),
-    })
-}
-
-/// The partition that `key` alone identifies; what else its router says of it goes to the extra
-/// fields. `None` if it lacks the key.
-fn only_by(key: &str, mut partition: Partition) -> Option<Partition> {
-    let value = partition.keys.shift_remove(key)?;
-    let mut extra_fields = partition.extra_fields;
-    extra_fields.extend(std::mem::take(&mut partition.keys));
-    Some(Partition {
-        keys: Map::from_iter([(key.to_owned(), value)]),
-        extra_fields,
     })
 }
 

@@ -11,8 +11,8 @@ use super::pages::{self, Pages};
 use super::validators::Validators;
 use super::{Cursors, Retriever, Stored};
 use crate::client::FetchError;
-use crate::json::Map;
-use crate::source::manifest::cursor::{Observed, OpenCursor, Progress};
+use crate::json::{Map, Value};
+use crate::source::manifest::cursor::{CursorError, Observed, OpenCursor, Progress};
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::template::Literal;
@@ -22,7 +22,7 @@ use crate::source::{Event, Events, Page, Stopped};
 const MAX_WALKS: usize = 3;
 /// Slices that may fail in a row before the rest is left for the next poll.
 const MAX_FAILURES: usize = 20;
-/// How often the cursor of a partitioned stream is written while it is read.
+/// How often the cursor of a stream of several slices is written while it is read.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// Partitions beyond which one cursor serves them all.
 const MANY_PARTITIONS: usize = 10_000;
@@ -118,6 +118,7 @@ impl Reading<'_, '_> {
                         let wanted = Some((&*cursor, &*progress));
                         if let Some(observed) = self.slice(&slice, wanted).await? {
                             progress.close(cursor, &window, observed);
+                            self.keep_cursor(|| progress.state(cursor));
                         }
                         self.tally.slices.0 += 1;
                     }
@@ -139,7 +140,9 @@ impl Reading<'_, '_> {
                     }
                 }
             }
-            self.keep_cursor(cursors);
+            if let Cursors::Partitioned(partitioned) = &cursors {
+                self.keep_cursor(|| partitioned.state(None));
+            }
         }
         if let Cursors::Partitioned(partitioned) = cursors
             && self.tally.failed.is_none()
@@ -156,15 +159,13 @@ impl Reading<'_, '_> {
 
     /// Lets the next page carry the cursor, now and then: a long first read that is cut short
     /// goes on from there.
-    fn keep_cursor(&mut self, cursors: &Cursors) {
-        let is_partitioned = matches!(cursors, Cursors::Partitioned(_));
-        if !is_partitioned || self.limit.is_some() || self.cursor_written.elapsed() < KEEP_EVERY {
+    fn keep_cursor(&mut self, state: impl FnOnce() -> Result<Value, CursorError>) {
+        if self.limit.is_some() || self.cursor_written.elapsed() < KEEP_EVERY {
             return;
         }
         self.cursor_written = Instant::now();
-        self.pending = self
-            .retriever
-            .cursor_field(cursors, self.stored, &self.tally);
+        let state = Some(state());
+        self.pending = self.retriever.cursor_field(state, self.stored, &self.tally);
     }
 
     /// Reads one slice, more than once if its records move meanwhile. `None` when it could not be

@@ -82,23 +82,5 @@ fn text<'v>(item: &'v Value, key: &str) -> &'v str {
 
 /// The document that a JSON value stands for.
 fn node(value: &Value) -> crate::document::Node {
-    use crate::document::{Entry, Kind, Node, Position};
-    Node::synthetic(match value {
-        Value::Null => Kind::Null,
-        Value::Bool(value) => Kind::Bool(*value),
-        Value::Int(value) => Kind::Int(*value),
-        Value::Float(value) => Kind::Float(*value),
-        Value::BigNumber(text) => Kind::BigNumber(text.clone()),
-        Value::String(text) => Kind::String(text.clone()),
-        Value::Array(items) => Kind::List(items.iter().map(node).collect()),
-        Value::Object(map) => Kind::Map(
-            map.iter()
-                .map(|(key, value)| Entry {
-                    key: key.clone(),
-                    key_at: Position::default(),
-                    value: node(value),
-                })
-                .collect(),
-        ),
-    })
+    crate::document::Node::of_value(value)
 }

@@ -21,11 +21,24 @@ fn pages_follow_one_another_as_in_the_reference() {
             .get("pagination_strategy")
             .and_then(|strategy| strategy.get("cursor_value"))
             .and_then(Value::as_str);
+        let pages = pages(item, definition);
         if value.is_some_and(|value| CASE.contains(&value)) {
-            return Verdict::Skipped("case of header names");
+            return found_in_any_case(item, &pages.unwrap());
         }
-        verdict(item, pages(item, definition))
+        verdict(item, pages)
     });
+}
+
+/// Where the reference compares the case of a header's name, every page has a token here.
+fn found_in_any_case(item: &Value, pages: &Value) -> Verdict {
+    let sent = item.get("responses").and_then(Value::as_array).unwrap();
+    let steps = pages.get("steps").and_then(Value::as_array).unwrap();
+    let names_a_page = |step: &Value| step.get("request").is_some();
+    if steps.len() == sent.len() && steps.iter().all(names_a_page) {
+        Verdict::Same
+    } else {
+        Verdict::Different(format!("got {pages}"))
+    }
 }
 
 fn pages(item: &Value, definition: &Value) -> Result<Value, String> {

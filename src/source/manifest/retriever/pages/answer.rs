@@ -5,15 +5,13 @@ use jiff::Timestamp;
 
 use super::{Pages, shown};
 use crate::client::{FetchError, Response, without_query};
-use crate::json::{Map, Value, get, text_of};
-use crate::source::manifest::decode::Decoder;
+use crate::json::{Value, get, text_of};
 use crate::source::manifest::metadata::AbsentList;
-use crate::source::manifest::paginate::{Paginator, Seen};
+use crate::source::manifest::paginate::Answered;
 use crate::source::manifest::retriever::extent::Extent;
 use crate::source::manifest::retriever::guard::instant;
 use crate::source::manifest::select::Selected;
-use crate::source::manifest::template::{Context, Literal};
-use crate::source::manifest::tree;
+use crate::source::manifest::template::Literal;
 
 /// Largest body of a page after decompression.
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
@@ -86,7 +84,17 @@ impl Pages<'_> {
             });
         }
         let next = self
-            .next_token(response, &documents, &selected, last.as_ref(), &context)
+            .parts
+            .paginator
+            .after(&Answered {
+                headers: &response.headers,
+                documents: &documents,
+                extracted: selected.extracted,
+                kept: selected.records.len(),
+                last: last.as_ref(),
+                token: self.token.as_ref(),
+                context: &context,
+            })
             .map_err(|error| unusable(&error))?;
         let is_first = self.read == 0 && next.is_some();
         let extent = is_first.then(|| Extent::of(&response.headers, documents.first()));
@@ -110,44 +118,6 @@ impl Pages<'_> {
             return false;
         };
         document.trim_ascii_start().first() == Some(&b'{') && get(document, path).is_none()
-    }
-
-    fn next_token(
-        &self,
-        response: &Response,
-        documents: &[Bytes],
-        selected: &Selected,
-        last: Option<&Bytes>,
-        context: &Context<'_>,
-    ) -> Result<Option<Literal>, String> {
-        let paginator = &self.parts.paginator;
-        if matches!(paginator, Paginator::Single) {
-            return Ok(None);
-        }
-        let body = match (paginator.response_paths(), documents.first()) {
-            (_, None) => Map::new().into(),
-            (Some(paths), Some(first)) => {
-                tree::pruned_first(first, &paths).map_err(|error| error.to_string())?
-            }
-            (None, Some(_)) => Decoder::response(documents).map_err(|error| error.to_string())?,
-        };
-        let last_record = match last {
-            Some(last) if paginator.needs_last_record() => {
-                Some(crate::json::parse(last).map_err(|error| error.to_string())?)
-            }
-            _ => None,
-        };
-        let seen = Seen {
-            response: &body,
-            headers: &response.headers,
-            extracted: selected.extracted,
-            kept: selected.records.len(),
-            last_record: last_record.as_ref(),
-            token: self.token.as_ref(),
-        };
-        paginator
-            .next(&seen, context)
-            .map_err(|error| format!("cannot tell the next page: {error}"))
     }
 }
 

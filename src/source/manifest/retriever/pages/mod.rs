@@ -3,7 +3,6 @@
 mod answer;
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
@@ -20,7 +19,6 @@ use crate::client::{FetchError, Request, Response, without_query};
 use crate::json::{Map, Value};
 use crate::source::Rejected;
 use crate::source::manifest::cursor::{OpenCursor, Progress};
-use crate::source::manifest::errors::Verdicts;
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::requester::token_map;
 use crate::source::manifest::slice::StreamSlice;
@@ -359,16 +357,7 @@ impl<'r> Pages<'r> {
 
 /// Sends one request until it is answered or given up.
 async fn send(run: &Run<'_>, parts: &Parts, asked: Asked) -> Result<Fetched, FetchError> {
-    let verdicts = Verdicts {
-        handler: &parts.requester.errors,
-        refusals: run.refusals,
-        stream: run.stream,
-        config: run.config,
-        clock: run.clock,
-        secrets: run.secrets,
-        conditional: asked.remembered.is_some(),
-        ignored: AtomicBool::new(false),
-    };
+    let verdicts = run.verdicts(&parts.requester.errors, asked.remembered.is_some());
     let response = parts
         .requester
         .send(run, &asked.request, asked.is_home, &verdicts)

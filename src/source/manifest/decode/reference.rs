@@ -1,0 +1,34 @@
+//! Bodies as the reference reads them.
+
+use bytes::Bytes;
+
+use super::{DecodeError, Decoder, decompress};
+use crate::json::respell;
+
+impl Decoder {
+    /// As [`decode`](Self::decode), except that numbers are what the reference reads, and that a
+    /// body which is no JSON is an empty object, as if the provider had nothing to say.
+    pub fn decode_as_the_reference(
+        &self,
+        body: Bytes,
+        limit_bytes: usize,
+    ) -> Result<Vec<Bytes>, DecodeError> {
+        match self {
+            Self::Json => {
+                let document = match respell(&body) {
+                    Ok(std::borrow::Cow::Borrowed(_)) => body,
+                    Ok(std::borrow::Cow::Owned(document)) => document.into(),
+                    Err(error) => {
+                        tracing::warn!(%error, "an answer is no JSON and counts as empty");
+                        Bytes::from_static(b"{}")
+                    }
+                };
+                Ok(vec![document])
+            }
+            Self::Gzip(inner) => {
+                inner.decode_as_the_reference(decompress(body, limit_bytes)?, limit_bytes)
+            }
+            Self::Jsonl | Self::Iterable | Self::Csv(_) => self.decode(body, limit_bytes),
+        }
+    }
+}

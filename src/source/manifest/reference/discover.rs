@@ -1,0 +1,109 @@
+//! What a catalog says of a stream.
+
+use crate::client::FetchError;
+use crate::document::{Kind, Node};
+use crate::json::{Map, Value};
+use crate::source::manifest::ManifestSource;
+use crate::source::manifest::fields::{optional, type_of};
+use crate::source::manifest::stream::first_read;
+
+/// A stream as a catalog describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Described {
+    /// JSON Schema of its records.
+    pub schema: Value,
+    /// Fields that identify a record.
+    pub primary_key: Vec<String>,
+    /// The field that later reads go on from.
+    pub cursor_field: Option<String>,
+}
+
+impl ManifestSource {
+    /// Describes a stream.
+    pub fn describe_as_the_reference(&self, stream: usize) -> Result<Described, FetchError> {
+        let spec = &self.specs[stream];
+        let run = self.run(&spec.name);
+        let node = self
+            .manifest
+            .stream(&spec.name)
+            .map(first_read)
+            .ok_or_else(|| run.misconfigured("the manifest has no such stream"))?;
+        let cursor = self.streams[stream]
+            .as_ref()
+            .and_then(|built| built.parts.cursor.as_ref());
+        let cursor_field = match cursor {
+            Some(cursor) => {
+                let cursor = cursor.open(&run.context());
+                let cursor = cursor.map_err(|error| run.misconfigured(error))?;
+                Some(cursor.cursor_field().to_owned())
+            }
+            None => None,
+        };
+        let mut schema = schema(node);
+        if let Value::Object(map) = &mut schema {
+            // As in every message of the reference.
+            map.retain(|_, value| *value != Value::Null);
+        }
+        Ok(Described {
+            schema,
+            primary_key: primary_key(node).map_err(|why| run.misconfigured(why))?,
+            cursor_field,
+        })
+    }
+}
+
+/// The inline schema; several loaders make one in which the first of them wins.
+fn schema(node: &Node) -> Value {
+    let Some(loader) = optional(node, "schema_loader") else {
+        return Map::new().into();
+    };
+    match &loader.kind {
+        Kind::List(loaders) => {
+            let mut all = Map::new();
+            for loader in loaders {
+                if let Value::Object(schema) = inline(loader) {
+                    merge(&mut all, schema);
+                }
+            }
+            all.into()
+        }
+        _ => inline(loader),
+    }
+}
+
+fn inline(loader: &Node) -> Value {
+    match optional(loader, "schema") {
+        Some(schema) if type_of(loader) == Some("InlineSchemaLoader") => schema.to_value(),
+        _ => Map::new().into(),
+    }
+}
+
+fn merge(into: &mut Map, from: Map) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
+            (Some(_), _) => {}
+            (None, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn primary_key(node: &Node) -> Result<Vec<String>, &'static str> {
+    let Some(key) = optional(node, "primary_key") else {
+        return Ok(Vec::new());
+    };
+    match &key.kind {
+        Kind::String(field) => Ok(vec![field.clone()]),
+        Kind::List(parts) => parts
+            .iter()
+            .map(|part| match (part.as_str(), part.items()) {
+                (Some(field), _) => Ok(field.to_owned()),
+                (None, [only]) => Ok(only.as_str().unwrap_or_default().to_owned()),
+                _ => Err("nested primary keys are not supported"),
+            })
+            .collect(),
+        _ => Err("primary_key is neither text nor a list"),
+    }
+}
