@@ -4,9 +4,11 @@
 //! [`supervisor`], which runs one [`poller`] per connector. A poller holds a lease and repeats one
 //! cycle of the [`pipeline`]: fetch pages from a [`source`], detect changes, and commit signals,
 //! versions and cursor to the [`store`] in one fenced write. A module uses only those listed below
-//! it; [`registry`] and [`telemetry`] stand beside, [`server`] holds only handles.
+//! it; [`registry`] and [`telemetry`] stand beside, [`server`] holds only handles. [`cassette`]
+//! plays a manifest offline.
 
 pub mod airbyte;
+pub mod cassette;
 pub mod cli;
 pub mod commands;
 pub mod config;

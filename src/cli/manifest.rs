@@ -11,6 +11,22 @@ use super::OutputArgs;
 pub enum ManifestCommand {
     /// Show everything that is wrong with manifests, each with its place and the fix
     Lint(LintArgs),
+    /// Play recorded or hand-written answers, offline, and compare what is published
+    Test(TestArgs),
+}
+
+/// Options of `manifest test`.
+#[derive(Debug, Clone, Args)]
+pub struct TestArgs {
+    /// Manifest
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Cassettes, or folders of them [default: FILE without its ending, `.cassettes`]
+    #[arg(value_name = "CASSETTE")]
+    pub cassettes: Vec<PathBuf>,
+    /// Write what is published as what is expected; to be read before it is kept
+    #[arg(long)]
+    pub update: bool,
 }
 
 /// Options of `manifest lint`.

@@ -23,7 +23,7 @@ pub use duration::parse_duration;
 pub use global::GlobalArgs;
 pub use leases::LeasesCommand;
 pub use listing::{ConfirmArgs, OutputArgs, OutputFormat};
-pub use manifest::{LintArgs, ManifestCommand};
+pub use manifest::{LintArgs, ManifestCommand, TestArgs};
 pub use read::{PreviewArgs, TailArgs};
 pub use run::{DemoArgs, NameArgs, RunArgs, StatusArgs};
 pub use state::StateCommand;
@@ -120,6 +120,9 @@ pub enum Command {
         /// The schema of a published signal instead
         #[arg(long)]
         signal: bool,
+        /// The schema of a manifest instead
+        #[arg(long, conflicts_with = "signal")]
+        manifest: bool,
     },
     /// Shell completions on stdout
     Completions {

@@ -79,19 +79,18 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
             }
         }
         Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
-        Some(Command::Manifest(command)) => manifest::manifest(command),
+        Some(Command::Manifest(command)) => manifest::manifest(command).await,
         Some(Command::Airbyte(command)) => {
             tokio::select! {
                 code = airbyte::airbyte(&context, command) => code,
                 code = interrupted(signals) => code,
             }
         }
-        Some(Command::Schema { signal }) => {
-            let catalog = context.catalog().map_err(exit::Problems)?;
-            let schema = if signal {
-                schema::signal()
-            } else {
-                schema::configuration(&catalog)
+        Some(Command::Schema { signal, manifest }) => {
+            let schema = match (signal, manifest) {
+                (true, _) => schema::signal(),
+                (_, true) => schema::manifest(),
+                _ => schema::configuration(&*context.catalog().map_err(exit::Problems)?),
             };
             output::json(&schema).map(done)
         }

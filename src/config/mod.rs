@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::connector::ConnectorConfig;
-use crate::document::{Position, Problem, decode, parse_json_keeping_repeats};
+use crate::document::{Node, Position, Problem, decode, parse_json_keeping_repeats};
 use crate::source::manifest::catalog::Catalog;
 
 pub use environment::Environment;
@@ -96,6 +96,22 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Vec<Problem>> {
         None if has_list && !default.exists() => from_environment(options),
         file => from_file(file.unwrap_or(default), has_list, options),
     }
+}
+
+/// As [`load`], of a tree that is read already. `origin` is the file that its positions are in, and
+/// `directory` where relative paths start.
+pub fn load_tree(
+    root: &Node,
+    origin: &str,
+    directory: PathBuf,
+    options: &LoadOptions,
+) -> Result<Loaded, Vec<Problem>> {
+    let source = Source {
+        origin: origin.to_owned(),
+        directory,
+        is_environment: false,
+    };
+    interpret(root, &source, options, Report::new(origin, Vec::new()))
 }
 
 fn from_environment(options: &LoadOptions) -> Result<Loaded, Vec<Problem>> {

@@ -475,7 +475,7 @@ fn lint_tells_everything_that_is_wrong_with_a_manifest() {
         (output.status.code().unwrap(), stdout)
     };
     let good = include_str!("../../docs/creating-connectors.md");
-    let (_, good) = good.split_once("```yaml\n").unwrap();
+    let (_, good) = good.split_once("```yaml title=my-crm.yaml\n").unwrap();
     let (good, _) = good.split_once("```").unwrap();
     std::fs::write(&file, good).unwrap();
     assert_eq!(lint(&["--deny-warnings"]), (0, String::new()));

@@ -58,6 +58,48 @@ fn the_schema_of_a_signal_is_current() {
 }
 
 #[test]
+fn the_schema_of_a_manifest_is_current() {
+    is_current(
+        "config/schema/manifest.schema.json",
+        &pretty(&schema::manifest()),
+    );
+}
+
+/// A YAML file as JSON.
+fn yaml(file: &str, text: &str) -> serde_json::Value {
+    let node = connector_worker::document::parse_yaml(file, text).unwrap();
+    serde_json::from_slice(&node.to_value().to_json()).unwrap()
+}
+
+#[test]
+fn the_schema_of_a_manifest_accepts_good_ones_and_refuses_slips() {
+    let schema = schema::manifest();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let problems = |document: &serde_json::Value| -> Vec<String> {
+        let errors = validator.iter_errors(document);
+        errors.map(|error| error.to_string()).collect()
+    };
+    for manifest in catalog().kinds() {
+        let file = &*manifest.file;
+        let path = root().join("config/connectors").join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(problems(&yaml(file, &text)), Vec::<String>::new(), "{file}");
+    }
+    let text = std::fs::read_to_string(root().join("config/connectors/jira.yaml")).unwrap();
+    for (old, new) in [
+        ("type: SimpleRetriever", "type: SimpelRetriever"),
+        ("record_selector:", "record_selectr:"),
+        ("poll_interval_seconds: ", "poll_interval_seconds: x"),
+        ("field_path:", "field_paht:"),
+        ("display_name:", "dispay_name:"),
+    ] {
+        assert!(text.contains(old), "{old}");
+        let wrong = yaml("jira.yaml", &text.replacen(old, new, 1));
+        assert!(!validator.is_valid(&wrong), "{new}");
+    }
+}
+
+#[test]
 fn the_configuration_page_is_current() {
     is_current("docs/configuration.md", &reference::page());
 }

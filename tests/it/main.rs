@@ -16,6 +16,7 @@ mod crash;
 mod demo;
 mod documented_configurations;
 mod generated;
+mod guide;
 mod http_client;
 mod http_environment;
 mod ops_http;

@@ -1,6 +1,7 @@
 //! `manifest`: for those who write one.
 
 mod lint;
+mod test;
 
 use std::process::ExitCode;
 
@@ -9,8 +10,9 @@ use anyhow::Result;
 use crate::cli::ManifestCommand;
 
 /// Checks or plays a manifest.
-pub(super) fn manifest(command: ManifestCommand) -> Result<ExitCode> {
+pub(super) async fn manifest(command: ManifestCommand) -> Result<ExitCode> {
     match command {
         ManifestCommand::Lint(args) => lint::lint(&args),
+        ManifestCommand::Test(args) => test::test(&args).await,
     }
 }

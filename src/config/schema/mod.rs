@@ -1,11 +1,13 @@
 //! JSON Schemas (draft 2020-12) for editors and consumers: of `connectors.json`, made from the table
-//! of fields and the connector types, and of a signal.
+//! of fields and the connector types, of a manifest, and of a signal.
 
+mod manifest;
 mod provider;
 mod signal;
 
 use serde_json::{Map, Value, json};
 
+pub use manifest::manifest;
 pub use signal::signal;
 
 use super::MANIFEST;

@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn the_documented_manifest_works() {
         let page = include_str!("../../../docs/creating-connectors.md");
-        let (_, rest) = page.split_once("```yaml\n").unwrap();
+        let (_, rest) = page.split_once("```yaml title=my-crm.yaml\n").unwrap();
         let (text, _) = rest.split_once("```").unwrap();
         let manifest = Manifest::read("my-crm.yaml", text, "my_crm").unwrap();
         assert_eq!(manifest.streams, [("contacts".into(), None)]);

@@ -91,7 +91,8 @@ pub struct HealthCheck {
     pub identity: Vec<Pointer>,
 }
 
-const CONNECTOR_KEYS: [&str; 12] = [
+/// Keys of `metadata.connector`.
+pub(crate) const CONNECTOR_KEYS: [&str; 12] = [
     "id",
     "version",
     "display_name",
@@ -105,7 +106,8 @@ const CONNECTOR_KEYS: [&str; 12] = [
     "endpoints",
     "documentation_url",
 ];
-const SIGNAL_KEYS: [&str; 9] = [
+/// Keys of `metadata.connector.signals.<stream>`.
+pub(crate) const SIGNAL_KEYS: [&str; 9] = [
     "subject",
     "time",
     "version",
