@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use indexmap::IndexMap;
 use url::Url;
 
 use super::auth::Authenticator;
@@ -22,8 +23,8 @@ pub(super) struct Requester {
     method: Method,
     base: Expr,
     path: Option<Expr>,
-    query: Vec<(Expr, Expr)>,
-    headers: Vec<(Expr, Expr)>,
+    query: Options,
+    headers: Options,
     body: Body,
     pub(super) auth: Authenticator,
     /// What its answers mean.
@@ -31,6 +32,14 @@ pub(super) struct Requester {
     pub(super) mode: Mode,
     /// Whether its answers may be kept where several streams have this one as their parent.
     pub(super) may_keep: bool,
+}
+
+/// Query or headers.
+#[derive(Debug, Clone)]
+enum Options {
+    Map(Vec<(Expr, Expr)>),
+    /// One template that gives all of them.
+    Template(Expr),
 }
 
 #[derive(Debug, Clone)]
@@ -86,8 +95,8 @@ impl Requester {
             method,
             base,
             path,
-            query: expr_map(node, "request_parameters")?,
-            headers: expr_map(node, "request_headers")?,
+            query: Options::build(node, "request_parameters")?,
+            headers: Options::build(node, "request_headers")?,
             body: Body::build(node)?,
             auth: match optional(node, "authenticator") {
                 Some(authenticator) => {
@@ -198,7 +207,7 @@ impl Requester {
     ) -> Result<Request, FetchError> {
         let bare = Self {
             path: None,
-            query: Vec::new(),
+            query: Options::none(),
             body: Body::None,
             method,
             ..self.clone()
@@ -216,21 +225,32 @@ impl Requester {
 
     fn own_options(&self, context: &Context<'_>) -> Result<RequestOptions, FetchError> {
         let mut options = RequestOptions::default();
-        for (key, value) in &self.query {
-            let failed = |error: EvalError| template("request_parameters", &error);
-            if let Some(key) = key.key(context).map_err(failed)?
-                && let Some(value) = OptionValue::of(value.parameter(context).map_err(failed)?)
-            {
-                options.query.insert(key, value);
+        let failed = |error: EvalError| template("request_parameters", &error);
+        match &self.query {
+            Options::Template(all) => options.query = whole(all, context).map_err(failed)?,
+            Options::Map(pairs) => {
+                for (key, value) in pairs {
+                    let value = value.parameter(context).map_err(failed)?;
+                    if let Some(key) = key.key(context).map_err(failed)?
+                        && let Some(value) = OptionValue::of(value)
+                    {
+                        options.query.insert(key, value);
+                    }
+                }
             }
         }
-        for (key, value) in &self.headers {
-            let failed = |error: EvalError| template("request_headers", &error);
-            if let Some(key) = key.key(context).map_err(failed)?
-                && let Some(value) = value.header(context).map_err(failed)?
-            {
-                let value = OptionValue::One(Literal::Str(value));
-                options.headers.insert(key, value);
+        let failed = |error: EvalError| template("request_headers", &error);
+        match &self.headers {
+            Options::Template(all) => options.headers = whole(all, context).map_err(failed)?,
+            Options::Map(pairs) => {
+                for (key, value) in pairs {
+                    if let Some(key) = key.key(context).map_err(failed)?
+                        && let Some(value) = value.header(context).map_err(failed)?
+                    {
+                        let value = OptionValue::One(Literal::Str(value));
+                        options.headers.insert(key, value);
+                    }
+                }
             }
         }
         match &self.body {
@@ -300,6 +320,33 @@ impl Requester {
         }
         Ok(Some(body.into()))
     }
+}
+
+impl Options {
+    fn build(node: &Node, key: &str) -> Result<Self, Problem> {
+        Ok(match optional(node, key).map(|options| &options.kind) {
+            Some(Kind::String(_)) => Self::Template(Expr::required(node, key)?),
+            _ => Self::Map(expr_map(node, key)?),
+        })
+    }
+
+    fn none() -> Self {
+        Self::Map(Vec::new())
+    }
+}
+
+/// Options that one template gives; what is no map gives none.
+fn whole(
+    template: &Expr,
+    context: &Context<'_>,
+) -> Result<IndexMap<String, OptionValue>, EvalError> {
+    let Value::Object(map) = template.value(context)?.into_json() else {
+        return Ok(IndexMap::new());
+    };
+    let sent = map.into_iter().filter(|(_, value)| *value != Value::Null);
+    Ok(sent
+        .map(|(key, value)| (key, OptionValue::One(Literal::from(&value))))
+        .collect())
 }
 
 impl Body {

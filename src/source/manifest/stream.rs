@@ -61,6 +61,16 @@ impl Parts {
         }
     }
 
+    /// Whether a record of the parent holds the first page, on a first read.
+    pub(super) fn reads_parents_pages(&self) -> bool {
+        match self.routers.as_slice() {
+            [Router::Substream(parents)] => {
+                parents.iter().any(|parent| parent.config.holds_child())
+            }
+            _ => false,
+        }
+    }
+
     /// Adds the names of the parents, and of theirs.
     pub(super) fn parents(&self, names: &mut HashSet<Arc<str>>) {
         self.routers.iter().for_each(|router| router.parents(names));

@@ -2,6 +2,7 @@
 
 use super::expr::unsupported;
 use super::fields::type_of;
+use super::format;
 use crate::document::{Kind, Node, Problem};
 
 /// Component types that run, or that do not matter to a read.
@@ -93,9 +94,13 @@ pub(super) fn first_unsupported(node: &Node) -> Option<Problem> {
             {
                 return Some(unsupported(node));
             }
+            let component = type_of(node).and_then(format::component);
+            // A field that the format does not know is not read, whatever stands in it.
+            let is_read =
+                |key: &str| component.is_none_or(|known| known.open || known.field(key).is_some());
             entries
                 .iter()
-                .filter(|entry| !OPAQUE.contains(&&*entry.key))
+                .filter(|entry| !OPAQUE.contains(&&*entry.key) && is_read(&entry.key))
                 .find_map(|entry| first_unsupported(&entry.value))
         }
         _ => None,

@@ -363,8 +363,13 @@ impl OAuth {
                     fields.push((name, refresh));
                 }
             }
-            None if is_refresh => {
+            None if is_refresh && self.verbatim => {
                 return Err(run.misconfigured("authenticator: refresh_token is empty"));
+            }
+            // The reference sends it empty.
+            None if self.refresh_token.is_some() && !self.verbatim => {
+                let name = read("refresh_token_name", &self.refresh_token_name)?;
+                fields.push((name, String::new()));
             }
             None => {}
         }

@@ -20,6 +20,8 @@ pub struct ParentStreamConfig {
     parent_key: Template,
     partition_field: Template,
     extra_fields: Vec<Vec<Template>>,
+    /// `lazy_read_pointer`: where a parent record holds the first page of its child.
+    child: Option<Vec<Template>>,
     parameters: Map,
 }
 
@@ -30,6 +32,7 @@ pub struct ParentKeys {
     partition_field: String,
     /// Name and path of each extra field.
     extra_fields: Vec<(String, Path)>,
+    child: Option<Path>,
 }
 
 /// The partition key under which the parent record's own partition stands.
@@ -62,13 +65,6 @@ impl SubstreamPartitionRouter {
 
 impl ParentStreamConfig {
     fn build(node: &Node) -> Result<Self, Problem> {
-        if fields::optional(node, "lazy_read_pointer").is_some() {
-            return Err(problem(
-                node.at,
-                "lazy_read_pointer is not supported",
-                "remove it: child records are then read by requests of their own",
-            ));
-        }
         Ok(Self {
             stream: fields::required(node, "stream")?.clone(),
             parent_key: fields::required_template(node, "parent_key")?,
@@ -77,8 +73,17 @@ impl ParentStreamConfig {
                 .iter()
                 .map(path_templates)
                 .collect::<Result<_, _>>()?,
+            child: match fields::optional(node, "lazy_read_pointer") {
+                Some(pointer) => Some(path_templates(pointer)?),
+                None => None,
+            },
             parameters: fields::parameters(node),
         })
+    }
+
+    /// Whether a parent record holds the first page of its child.
+    pub fn holds_child(&self) -> bool {
+        self.child.is_some()
     }
 
     /// The parent stream's component.
@@ -105,6 +110,10 @@ impl ParentStreamConfig {
                 .iter()
                 .map(|parts| extra_field(parts, context))
                 .collect::<Result<_, _>>()?,
+            child: match &self.child {
+                Some(parts) => Some(extra_field(parts, context)?.1),
+                None => None,
+            },
         })
     }
 }
@@ -130,6 +139,18 @@ impl ParentKeys {
         let mut keys = Map::from_iter([(self.partition_field.clone(), value)]);
         keys.insert(PARENT_SLICE.to_owned(), Value::Object(parent.clone()));
         Ok(Some(Partition { keys, extra_fields }))
+    }
+}
+
+impl ParentKeys {
+    /// The first page of the child stream that a parent record holds; `None` where the manifest
+    /// says of no such place. Without one in the record it is an empty list.
+    pub fn child(&self, record: &Value) -> Result<Option<Value>, PartitionError> {
+        let Some(path) = &self.child else {
+            return Ok(None);
+        };
+        let found = one(path, record, "lazy_read_pointer")?;
+        Ok(Some(found.cloned().unwrap_or(Value::Array(Vec::new()))))
     }
 }
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 
 use super::cache::{self, ResponseCache};
 use crate::client::{FetchError, Response, without_query};
-use crate::json::Map;
+use crate::json::{Map, Value};
 use crate::source::manifest::cursor::{OpenCursor, Progress};
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::paginate::Answered;
@@ -32,6 +33,8 @@ pub(super) struct Pages<'r> {
     /// Where its answers are kept, if they are.
     cache: Option<&'r ResponseCache>,
     token: Option<Literal>,
+    /// The body of the first page, where a parent record holds it.
+    held: Option<Bytes>,
     done: bool,
 }
 
@@ -55,8 +58,14 @@ impl<'r> Pages<'r> {
             wanted,
             cache: cache.filter(|_| parts.requester.may_keep),
             token: parts.paginator.initial_token(),
+            held: None,
             done: false,
         })
+    }
+
+    /// Takes `page` for the answer to the first request.
+    pub(super) fn begin_with(&mut self, page: Option<&Value>) {
+        self.held = page.map(|page| page.to_json().into());
     }
 
     /// The records of the next page; `None` after the last.
@@ -64,7 +73,10 @@ impl<'r> Pages<'r> {
         if self.done {
             return Ok(None);
         }
-        let response = self.fetch().await?;
+        let response = match self.held.take() {
+            Some(body) => self.held_answer(body)?,
+            None => self.fetch().await?,
+        };
         if response.status.as_u16() >= 400 {
             // Whatever the manifest calls it, the reference takes a refusal for no answer at all.
             self.done = true;
@@ -74,6 +86,16 @@ impl<'r> Pages<'r> {
         self.done = next.is_none();
         self.token = next;
         Ok(Some(records))
+    }
+
+    /// An answer that came with the parent record.
+    fn held_answer(&self, body: Bytes) -> Result<Response, FetchError> {
+        Ok(Response {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body,
+            url: self.parts.requester.address(&self.context(None))?,
+        })
     }
 
     async fn fetch(&self) -> Result<Response, FetchError> {

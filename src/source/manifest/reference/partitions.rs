@@ -16,6 +16,9 @@ use crate::source::manifest::partition::{ParentKeys, Partition, only_by, product
 use crate::source::manifest::retriever::Run;
 use crate::source::manifest::stream::{Parent, Router};
 
+/// The extra field in which a parent record's first page of its child is handed on.
+pub(super) const FIRST_PAGE: &str = "child_response";
+
 /// The partitions of a stream.
 pub(super) enum Partitions<'r> {
     /// All of them.
@@ -256,8 +259,12 @@ impl<'r> Reading<'r> {
             let record = parse(&record).map_err(|error| {
                 FetchError::Unusable(format!("stream {}: {error}", self.run.stream))
             })?;
-            let partition = self.keys.partition(&record, &of);
-            if let Some(partition) = partition.map_err(|error| self.run.misconfigured(error))? {
+            let failed = |error| self.run.misconfigured(error);
+            let partition = self.keys.partition(&record, &of).map_err(failed)?;
+            if let Some(mut partition) = partition {
+                if let Some(page) = self.keys.child(&record).map_err(failed)? {
+                    partition.extra_fields.insert(FIRST_PAGE.to_owned(), page);
+                }
                 return Ok(Some(partition));
             }
         }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::cache::ResponseCache;
 use super::delegate;
 use super::pages::Pages;
-use super::partitions::Partitions;
+use super::partitions::{FIRST_PAGE, Partitions};
 use crate::client::FetchError;
 use crate::json::{Map, Value};
 use crate::source::manifest::cursor::{
@@ -35,6 +35,8 @@ pub(super) struct Slices<'r> {
     cache: Option<&'r ResponseCache>,
     partitions: Partitions<'r>,
     cursor: Cursor,
+    /// There was no state to go on from.
+    is_first_read: bool,
     /// The partition that is being cut into windows.
     current: Option<(Arc<Partition>, Windows)>,
     began: Option<Instant>,
@@ -93,6 +95,7 @@ impl<'r> Slices<'r> {
             cache: cached.own,
             partitions: Partitions::open(run, &parts.routers, state, cached.parents)?,
             cursor,
+            is_first_read: state.is_none(),
             current: None,
             began: None,
             parent_state: None,
@@ -153,7 +156,11 @@ impl<'r> Slices<'r> {
         } else {
             None
         };
-        Pages::new(self.run, self.parts, slice.view.clone(), wanted, self.cache)
+        let mut pages = Pages::new(self.run, self.parts, slice.view.clone(), wanted, self.cache)?;
+        if self.is_first_read && self.parts.reads_parents_pages() {
+            pages.begin_with(slice.view.extra_fields.get(FIRST_PAGE));
+        }
+        Ok(pages)
     }
 
     /// Notes a record of a slice.
