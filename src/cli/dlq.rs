@@ -1,4 +1,4 @@
-//! `dlq …`: records that could not become signals.
+//! `dlq …`: records that could not become signals, deliveries that were given up.
 
 use clap::Subcommand;
 

@@ -11,6 +11,7 @@ mod manifest;
 mod parse;
 mod read;
 mod run;
+mod serve;
 mod state;
 mod webhook;
 
@@ -26,6 +27,7 @@ pub use listing::{ConfirmArgs, OutputArgs, OutputFormat};
 pub use manifest::{LintArgs, ManifestCommand, TestArgs};
 pub use read::{PreviewArgs, TailArgs};
 pub use run::{DemoArgs, NameArgs, RunArgs, StatusArgs};
+pub use serve::{Role, ServeArgs};
 pub use state::StateCommand;
 pub use webhook::{RecordedArgs, SendArgs, VerifyArgs, WebhookCommand};
 
@@ -74,6 +76,8 @@ pub struct Cli {
 pub enum Command {
     /// Run connectors until told to stop (the default)
     Run(RunArgs),
+    /// Receive webhooks, and run connectors beside unless told otherwise
+    Serve(Box<ServeArgs>),
     /// Offline: a sandbox provider with recorded payloads, the embedded store, live output
     Demo(DemoArgs),
     /// Show every problem of the configuration at once, with its place and the fix
@@ -100,7 +104,7 @@ pub enum Command {
     /// Who runs what
     #[command(subcommand)]
     Leases(LeasesCommand),
-    /// Records that could not become signals
+    /// Records that could not become signals, and webhook deliveries that were given up
     #[command(subcommand)]
     Dlq(DlqCommand),
     /// Recorded webhook deliveries: sign and send one, or find out why one is not trusted

@@ -38,6 +38,14 @@ impl Cli {
                 }
                 cli.run = run.clone();
             }
+            (Some(Command::Serve(serve)), Some((_, after))) => {
+                for option in RUN_OPTIONS.iter().filter(before) {
+                    if !is_given(after, option) {
+                        serve.run.take(option, &cli.run);
+                    }
+                }
+                cli.run = serve.run.clone();
+            }
             (Some(known), Some((name, after))) => {
                 for option in RUN_OPTIONS.iter().filter(before) {
                     match known {
@@ -59,7 +67,7 @@ impl Cli {
         }
         let knows_names = matches!(
             cli.command,
-            Some(Command::Run(_) | Command::Validate(_) | Command::Status(_))
+            Some(Command::Run(_) | Command::Serve(_) | Command::Validate(_) | Command::Status(_))
         );
         let after = matches.subcommand().filter(|_| knows_names);
         let given =
@@ -80,6 +88,7 @@ impl Cli {
     fn names(&mut self) -> impl Iterator<Item = &mut Vec<String>> {
         let of_command = match &mut self.command {
             Some(Command::Run(run)) => Some(&mut run.name),
+            Some(Command::Serve(serve)) => Some(&mut serve.run.name),
             Some(Command::Validate(names) | Command::Status(StatusArgs { names, .. })) => {
                 Some(&mut names.name)
             }

@@ -23,6 +23,7 @@ use crate::store::{self, Store, StoreAddress, StoreOptions};
 use crate::supervisor::Wish;
 use crate::telemetry::metrics::ConnectorMetrics;
 use crate::telemetry::register_secret;
+use crate::webhook::Webhooks;
 
 /// The store used when nobody names one.
 const EMBEDDED_STORE: &str = "./.connector-worker/store.db";
@@ -294,6 +295,25 @@ impl Configuration {
                 })
             })
             .collect()
+    }
+}
+
+impl Configuration {
+    /// The connectors that take deliveries, with how.
+    pub(super) fn hooks(&self) -> Result<Vec<(Arc<ConnectorConfig>, Arc<Webhooks>)>, Vec<Problem>> {
+        let mut hooks = Vec::new();
+        for config in self
+            .loaded
+            .connectors
+            .iter()
+            .filter(|config| config.enabled)
+        {
+            let manifest = manifest_of(config, &self.catalog)?;
+            if let Some(webhooks) = &manifest.metadata.webhooks {
+                hooks.push((config.clone(), webhooks.clone()));
+            }
+        }
+        Ok(hooks)
     }
 }
 

@@ -52,7 +52,8 @@ pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> 
     let context = Context::new(cli.global, environment)?;
     let done = |()| ExitCode::SUCCESS;
     match cli.command {
-        None | Some(Command::Run(_)) => run::run(&context, &cli.run, signals).await,
+        None | Some(Command::Run(_)) => run::run(&context, &cli.run, None, signals).await,
+        Some(Command::Serve(args)) => run::run(&context, &cli.run, Some(&args), signals).await,
         Some(Command::Demo(args)) => demo::demo(&context, &args, signals).await.map(done),
         Some(Command::Validate(names)) => validate::validate(&context, &names.name).map(done),
         Some(Command::Check { name }) => until_signal(signals, check::check(&context, &name)).await,

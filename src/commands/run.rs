@@ -1,6 +1,7 @@
 //! The daemon, in the order things happen: load, connect, listen, apply, wait for signals, drain.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::{Configuration, Context};
 use super::exit::{self, LeaseHeld, Problems};
-use crate::cli::RunArgs;
+use crate::cli::{Role, RunArgs, ServeArgs};
 use crate::config::{self, LoadOptions};
 use crate::document::Problem;
 use crate::os_signal::{OsSignal, OsSignals};
 use crate::registry::{ConnectorRegistry, ReloadProblem};
-use crate::server::{IfTaken, Ops, Server};
+use crate::server::{Hooks, IfTaken, Ops, Public, PublicOptions, PublicServer, Server};
 use crate::store::{Store, StoreError};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Supervisor, Wish};
 use crate::telemetry::metrics::{self, Metrics};
 
 /// How long the process tries to reach its store before it gives up and exits.
@@ -33,6 +34,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn run(
     context: &Context,
     args: &RunArgs,
+    serve: Option<&ServeArgs>,
     mut signals: OsSignals,
 ) -> Result<ExitCode> {
     // Looks at the file before it is read: what changes in between is a change.
@@ -48,13 +50,22 @@ pub(super) async fn run(
     if args.no_wait {
         refuse_to_wait(&*store, &configuration).await?;
     }
+    let public = match serve {
+        Some(serve) => Some(PublicServer::bind(serve.listen).await?),
+        None => None,
+    };
+    let hooks = Hooks::new(store.clone());
     let server = Server::bind(args.http_addr.unwrap_or_default(), IfTaken::RunWithout).await?;
     // Without a listener nobody would read the samples, and they would pile up.
     let metrics = server.as_ref().map(|_| Metrics::install()).transpose()?;
     let builder = context.clone();
     let mut supervisor = Supervisor::new(shared, Arc::new(move |wish| builder.build(wish)));
-    let wishes = configuration.wishes().map_err(Problems)?;
+    let runs = serve.is_none_or(|serve| serve.role == Role::All);
+    let wishes = wishes_of(&configuration, runs).map_err(Problems)?;
     supervisor.apply(wishes).map_err(Problems)?;
+    if serve.is_some() {
+        hooks.replace(configuration.hooks().map_err(Problems)?);
+    }
     show_disabled(&registry, &configuration);
     registry.set_configured();
 
@@ -69,6 +80,18 @@ pub(super) async fn run(
         background.spawn(server.serve(ops, listening.clone()));
     }
     announce(&supervisor, &configuration, &*store, address.as_deref());
+    let receiving = CancellationToken::new();
+    let mut receivers = JoinSet::new();
+    if let (Some(public), Some(serve)) = (public, serve) {
+        announce_hooks(&hooks, &configuration, public.address());
+        let shared = Public::new(
+            hooks.clone(),
+            registry.clone(),
+            context.clock,
+            options_of(serve),
+        );
+        receivers.spawn(public.serve(shared, receiving.clone()));
+    }
 
     watcher.follow(&configuration);
     let mut loading = Loading::default();
@@ -77,7 +100,8 @@ pub(super) async fn run(
             signal = signals.next() => signal,
             () = watcher.changed() => OsSignal::Reload,
             loaded = loading.done() => {
-                if let Some(new) = adopt(loaded, &mut supervisor, &registry) {
+                let hooks = serve.map(|_| &hooks);
+                if let Some(new) = adopt(loaded, runs, &mut supervisor, hooks, &registry) {
                     watcher.follow(&new);
                 }
                 continue;
@@ -92,6 +116,9 @@ pub(super) async fn run(
 
     tracing::info!("shutting down: connectors finish their page");
     registry.set_draining();
+    // First, so that everything that was taken is in the queue before this process ends.
+    receiving.cancel();
+    while receivers.join_next().await.is_some() {}
     let code = tokio::select! {
         finished = supervisor.shutdown(args.shutdown_timeout) => {
             if finished {
@@ -156,6 +183,44 @@ async fn refuse_to_wait(store: &dyn Store, configuration: &Configuration) -> Res
     Ok(())
 }
 
+fn options_of(serve: &ServeArgs) -> PublicOptions {
+    PublicOptions {
+        trusted_proxies: serve.trusted_proxies.clone(),
+        per_address: serve.rate_per_address,
+        per_connector: serve.rate_per_connector,
+        body_timeout: serve.body_timeout,
+    }
+}
+
+/// The connectors that this process runs: none where it only receives.
+fn wishes_of(configuration: &Configuration, runs: bool) -> Result<Vec<Wish>, Vec<Problem>> {
+    if runs {
+        configuration.wishes()
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// Says which connectors take deliveries, and which would if they had a secret.
+fn announce_hooks(hooks: &Hooks, configuration: &Configuration, address: SocketAddr) {
+    let names = hooks.names();
+    tracing::info!(
+        listen = %address,
+        connectors = names.join(", "),
+        "receiving webhooks of {} connectors at /webhooks/NAME",
+        names.len()
+    );
+    for config in &configuration.loaded.connectors {
+        if names.contains(&config.name) && config.webhook.secrets.is_empty() {
+            tracing::warn!(
+                connector.id = &*config.name,
+                "connector {} has no webhook.secrets: every delivery is refused",
+                config.name
+            );
+        }
+    }
+}
+
 fn announce(
     supervisor: &Supervisor,
     configuration: &Configuration,
@@ -216,11 +281,17 @@ impl Loading {
 /// Makes what runs equal to what was loaded; on any problem what runs keeps running.
 fn adopt(
     loaded: Result<Configuration, Vec<Problem>>,
+    runs: bool,
     supervisor: &mut Supervisor,
+    hooks: Option<&Hooks>,
     registry: &ConnectorRegistry,
 ) -> Option<Configuration> {
     match loaded.and_then(|configuration| {
-        let diff = supervisor.apply(configuration.wishes()?)?;
+        let wanted = configuration.hooks()?;
+        let diff = supervisor.apply(wishes_of(&configuration, runs)?)?;
+        if let Some(hooks) = hooks {
+            hooks.replace(wanted);
+        }
         Ok((configuration, diff))
     }) {
         Ok((configuration, diff)) => {

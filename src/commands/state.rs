@@ -309,6 +309,7 @@ async fn change(
             gone: Vec::new(),
             state,
             dead_letters: Vec::new(),
+            acknowledged: Vec::new(),
         };
         result = store
             .commit(&lease, &commit)

@@ -90,8 +90,7 @@ pub(super) const GROUPS: &[(&str, &str)] = &[
     ("changeDetection", "How changes are found."),
     (
         "webhook",
-        "How deliveries of the provider are received and trusted. Checked, and not used before the \
-         release that has `serve`.",
+        "How `serve` receives deliveries of the provider and what it trusts.",
     ),
 ];
 

@@ -16,7 +16,7 @@ pub(super) fn entry(entry: &Entry<'_>, manifest: Option<&Manifest>, report: &mut
     output_stream(entry, report);
     poll_interval(entry, manifest, report);
     lease(entry, report);
-    webhook(entry, report);
+    webhook(entry, manifest, report);
 }
 
 fn retry_delays(entry: &Entry<'_>, report: &mut Report) {
@@ -109,9 +109,15 @@ fn lease(entry: &Entry<'_>, report: &mut Report) {
     report.warning(&entry.place(setting.at, blamed), &message, Some(fix));
 }
 
-fn webhook(entry: &Entry<'_>, report: &mut Report) {
-    if let Some(at) = entry.at("webhook") {
-        let message = "webhooks are received by `serve`, which this release does not have yet";
-        report.warning(&entry.place(at, "webhook"), message, None);
+fn webhook(entry: &Entry<'_>, manifest: Option<&Manifest>, report: &mut Report) {
+    let Some((at, manifest)) = entry.at("webhook").zip(manifest) else {
+        return;
+    };
+    if manifest.metadata.webhooks.is_none() {
+        let message = format!(
+            "type {} has no webhooks; nothing is received",
+            manifest.kind
+        );
+        report.warning(&entry.place(at, "webhook"), &message, None);
     }
 }

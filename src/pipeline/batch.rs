@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::detect::KeyedVersion;
 use crate::signal::{Signal, Version};
-use crate::store::{DeadLetter, VersionEntry, version_field};
+use crate::store::{Acknowledged, DeadLetter, KnownVersion, VersionEntry, version_field};
 
 /// Records per commit. Measured on Redis: a hundred of 2 KB hold it for half a millisecond, and
 /// more at once are slower, not faster.
@@ -27,6 +27,8 @@ pub(super) struct Batch {
     pub(super) gone: Vec<Vec<u8>>,
     /// Records that failed.
     pub(super) dead_letters: Vec<DeadLetter>,
+    /// Deliveries that are done.
+    pub(super) acknowledged: Vec<Acknowledged>,
     bytes: usize,
     /// How many signals already own their data.
     detached: usize,
@@ -53,6 +55,12 @@ impl Batch {
     pub(super) fn delete(&mut self, field: Vec<u8>, signal: Option<Signal>) {
         self.signals.extend(signal);
         self.gone.push(field);
+    }
+
+    /// Adds a deletion of which something is remembered.
+    pub(super) fn bury(&mut self, field: Vec<u8>, known: KnownVersion, signal: Option<Signal>) {
+        self.signals.extend(signal);
+        self.versions.push(VersionEntry { field, known });
     }
 
     /// Adds a record that cannot become a signal.
@@ -87,6 +95,7 @@ impl Batch {
             && self.versions.is_empty()
             && self.gone.is_empty()
             && self.dead_letters.is_empty()
+            && self.acknowledged.is_empty()
     }
 
     /// Copies the data of waiting signals, so that a few of them do not keep whole pages in

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::versions::{KeyHash, VersionTable, key_hash};
+use super::versions::{KeyHash, TOMBSTONE, VersionTable, key_hash};
 use crate::connector::ChangeDetection;
 use crate::json::{self, Ignored, Pointer};
-use crate::signal::{ChangeKind, Signal, Version};
+use crate::signal::{ChangeKind, Signal, Version, Via};
 use crate::source::SignalRule;
 use crate::store::KnownVersion;
 
@@ -56,6 +56,15 @@ pub struct KeyedVersion {
     pub known: KnownVersion,
 }
 
+/// A record that is gone.
+#[derive(Debug, Clone)]
+pub struct Removal {
+    /// Its key as text.
+    pub key: String,
+    /// What is remembered of it; `None`: nothing.
+    pub tombstone: Option<KnownVersion>,
+}
+
 impl Rule {
     /// The stream's rule with what the configuration adds to it.
     pub fn new(rule: &SignalRule, detection: &ChangeDetection, ages_out: bool) -> Self {
@@ -86,6 +95,27 @@ impl Rule {
     /// The table is ahead of the store until the change is committed: whoever gives a change up
     /// must reload the table.
     pub fn detect(&self, record: &Bytes, table: &mut VersionTable, now: Timestamp) -> Detection {
+        self.examine(record, table, now, Via::Poll)
+    }
+
+    /// As [`detect`](Self::detect), for a record that came outside a poll: what the current poll
+    /// has seen makes no difference and stays as it is.
+    pub fn detect_delivered(
+        &self,
+        record: &Bytes,
+        table: &mut VersionTable,
+        now: Timestamp,
+    ) -> Detection {
+        self.examine(record, table, now, Via::Webhook)
+    }
+
+    fn examine(
+        &self,
+        record: &Bytes,
+        table: &mut VersionTable,
+        now: Timestamp,
+        via: Via,
+    ) -> Detection {
         let key = match self.key(record) {
             Ok(key) => key,
             Err(reason) => return Detection::Rejected(reason),
@@ -95,7 +125,7 @@ impl Rule {
         let raw = xxh3_64(record) & !1 | 2;
         let known = table.get(hash);
         if let Some(known) = known {
-            if known.seen {
+            if known.seen && via == Via::Poll {
                 return Detection::Repeated {
                     differs: !known.has_raw(raw),
                 };
@@ -109,7 +139,7 @@ impl Rule {
                     known.day,
                     table,
                     record,
-                    now,
+                    (now, via),
                 );
             }
         }
@@ -130,14 +160,17 @@ impl Rule {
                     known.day,
                     table,
                     record,
-                    now,
+                    (now, via),
                 );
             }
             let published = known.instant.filter(|_| self.ordered);
             if let (Some(published), Some(instant)) = (published, instant)
-                && instant.as_millisecond() < published
+                && (instant.as_millisecond() < published
+                    || known.is_tombstone() && instant.as_millisecond() == published)
             {
-                table.mark(hash, raw);
+                if via == Via::Poll {
+                    table.mark(hash, raw);
+                }
                 return Detection::Older;
             }
         }
@@ -148,9 +181,9 @@ impl Rule {
                 .map(Timestamp::as_millisecond),
             day: self.refresh_after_days.map(|_| day_of(now)),
         };
-        table.set(hash, known_version, raw);
+        remember(table, hash, known_version, raw, via);
         let signal = Signal {
-            kind: if known.is_some() {
+            kind: if known.is_some_and(|known| !known.is_tombstone()) {
                 ChangeKind::Updated
             } else {
                 ChangeKind::Created
@@ -189,12 +222,14 @@ impl Rule {
         day: Option<u16>,
         table: &mut VersionTable,
         record: &[u8],
-        now: Timestamp,
+        (now, via): (Timestamp, Via),
     ) -> Detection {
         let is_old =
             |after: u16| day.is_none_or(|day| day_of(now).saturating_sub(day) >= after.max(1));
         if !self.refresh_after_days.is_some_and(is_old) {
-            table.mark(hash, raw);
+            if via == Via::Poll {
+                table.mark(hash, raw);
+            }
             return Detection::Unchanged;
         }
         // The table holds half a version; the store wants it whole.
@@ -206,8 +241,53 @@ impl Rule {
             instant,
             day: Some(day_of(now)),
         };
-        table.set(hash, known, raw);
+        remember(table, hash, known, raw, via);
         Detection::Refresh(KeyedVersion { key, known })
+    }
+
+    /// What it means that the provider says `record` is gone; `None` when it is not known, or
+    /// known to be gone.
+    pub fn remove(
+        &self,
+        record: &[u8],
+        table: &VersionTable,
+        received: Timestamp,
+    ) -> Result<Option<Removal>, String> {
+        let key = self.key(record)?;
+        let Some(known) = table
+            .get(key_hash(&key))
+            .filter(|known| !known.is_tombstone())
+        else {
+            return Ok(None);
+        };
+        // Where versions are in order, what is older than the deletion must not bring it back.
+        let tombstone = self.ordered.then(|| {
+            let said = self.instant(record).unwrap_or(received).as_millisecond();
+            KnownVersion {
+                version: TOMBSTONE,
+                instant: Some(said.max(known.instant.unwrap_or(i64::MIN))),
+                day: Some(day_of(received)),
+            }
+        });
+        Ok(Some(Removal { key, tombstone }))
+    }
+
+    /// Makes the table know of a removal.
+    pub fn forget(&self, key: &str, tombstone: Option<KnownVersion>, table: &mut VersionTable) {
+        match tombstone {
+            Some(known) => table.set_delivered(key_hash(key), known, 0),
+            None => table.remove(key_hash(key)),
+        }
+    }
+
+    /// Whether a record older than the published one is dropped.
+    pub fn is_ordered(&self) -> bool {
+        self.ordered
+    }
+
+    /// The key of a record, hashed, if it has one.
+    pub fn key_hash(&self, record: &[u8]) -> Option<KeyHash> {
+        self.key(record).ok().map(|key| key_hash(&key))
     }
 
     fn key(&self, record: &[u8]) -> Result<String, String> {
@@ -252,6 +332,13 @@ impl Rule {
 
     fn instant(&self, record: &[u8]) -> Option<Timestamp> {
         json::time_of(json::get(record, self.time.as_ref()?)?)
+    }
+}
+
+fn remember(table: &mut VersionTable, hash: KeyHash, known: KnownVersion, raw: u64, via: Via) {
+    match via {
+        Via::Poll => table.set(hash, known, raw),
+        Via::Webhook => table.set_delivered(hash, known, raw),
     }
 }
 

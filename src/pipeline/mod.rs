@@ -8,7 +8,9 @@
 mod batch;
 mod commit;
 mod cycle;
+mod deliver;
 pub mod detect;
+mod inbox;
 mod retention;
 pub mod session;
 pub mod versions;
@@ -27,6 +29,7 @@ use crate::store::{CycleStore, StoreError};
 use crate::telemetry::metrics::ConnectorMetrics;
 
 pub use cycle::{NOT_SELECTED, deadline_in};
+pub use inbox::{Attempt, Inbox};
 pub use session::Session;
 
 /// Everything one connector's cycles need.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
-use super::versions::{VersionTable, key_hash};
+use super::inbox::Inbox;
+use super::versions::{KeyHash, VersionTable, key_hash};
 use crate::store::{CycleStore, Lease, State, StoreError};
 
 /// One tenure of a lease. Dropped whole when the store refuses a commit: the next tenure loads
@@ -25,6 +26,12 @@ pub struct Session {
     pub buried: HashSet<u64>,
     /// When each stream was last looked through for versions that aged out.
     pub swept: HashMap<Arc<str>, Instant>,
+    /// The connector's queue of deliveries, where it takes any.
+    pub inbox: Option<Inbox>,
+    /// A delivery asks for a poll.
+    pub wake: bool,
+    /// What deliveries changed lately: a listing that was read meanwhile may not show it.
+    pub delivered: HashMap<Arc<str>, HashMap<KeyHash, Instant>>,
     /// The tables hold changes that were given up: reload them before the next cycle.
     pub is_ahead: bool,
 }
@@ -43,6 +50,9 @@ impl Session {
             tables: HashMap::new(),
             buried: HashSet::new(),
             swept: HashMap::new(),
+            inbox: None,
+            wake: false,
+            delivered: HashMap::new(),
             is_ahead: false,
             lease,
         };
@@ -71,6 +81,26 @@ impl Session {
                 }
             })
             .await
+    }
+
+    /// Remembers that a delivery changed `key`.
+    pub fn note_delivered(&mut self, stream: &Arc<str>, key: &str) {
+        let of_stream = self.delivered.entry(stream.clone()).or_default();
+        of_stream.insert(key_hash(key), Instant::now());
+    }
+
+    /// Whether a delivery changed the record since `since`.
+    pub fn was_delivered(&self, stream: &str, key: KeyHash, since: Instant) -> bool {
+        let at = self.delivered.get(stream).and_then(|keys| keys.get(&key));
+        at.is_some_and(|at| *at >= since)
+    }
+
+    /// Forgets what deliveries changed before `since`.
+    pub fn forget_delivered(&mut self, since: Instant) {
+        for keys in self.delivered.values_mut() {
+            keys.retain(|_, at| *at >= since);
+        }
+        self.delivered.retain(|_, keys| !keys.is_empty());
     }
 
     /// Sequence for the next commit.

@@ -14,6 +14,9 @@ use crate::store::KnownVersion;
 /// short enough to insert into, and filled to the brim where a hash table is half empty.
 const RUNS: usize = 1024;
 
+/// What stands in place of the version of a record that is gone.
+pub const TOMBSTONE: Version = Version([0xff; 16]);
+
 /// The key of a record, hashed.
 pub type KeyHash = u128;
 
@@ -68,6 +71,11 @@ impl Known {
     /// Whether the record was last read with exactly these bytes.
     pub fn has_raw(&self, raw: u64) -> bool {
         self.raw != 0 && self.raw == raw & !SEEN
+    }
+
+    /// Whether the record is gone, and only remembered so that nothing older brings it back.
+    pub fn is_tombstone(&self) -> bool {
+        self.version == prefix(TOMBSTONE)
     }
 
     /// Whether this is the version last published.
@@ -140,6 +148,19 @@ impl VersionTable {
             raw: raw | SEEN,
         });
         self.seen += u64::from(!was_seen);
+        self.put_extra(key, known);
+    }
+
+    /// Remembers a version that a delivery brought: whether the current poll has seen the key
+    /// stays as it is.
+    pub fn set_delivered(&mut self, key: KeyHash, known: KnownVersion, raw: u64) {
+        let run = &mut self.runs[run_of(key)];
+        let seen = find(run, key).map_or(0, |at| run[at].raw & SEEN);
+        self.put(Entry {
+            key,
+            version: prefix(known.version),
+            raw: raw | seen,
+        });
         self.put_extra(key, known);
     }
 

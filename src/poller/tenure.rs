@@ -11,13 +11,16 @@ use super::decide::{self, Next};
 use super::keeper::{Hold, Keeper};
 use super::report::Reporter;
 use super::{UniversalPollingConnector, Wanted};
-use crate::pipeline::{CycleError, CycleReport, Session, deadline_in};
+use crate::pipeline::{Attempt, CycleError, CycleReport, Inbox, Session, deadline_in};
 use crate::registry::Phase;
 use crate::store::{Acquired, Lease, Owner, State, StoreError};
 use crate::telemetry::chain;
 
 /// Added to a lease's remaining time before a standby tries, so that standbys do not race.
 const STANDBY_JITTER: Duration = Duration::from_millis(500);
+
+/// Shortest time between two polls that deliveries ask for.
+const WAKE_FLOOR: Duration = Duration::from_secs(1);
 
 /// Why a tenure is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,8 @@ enum Interruption {
     Stop,
     Changed,
     Hold(Hold),
+    /// Deliveries could not be committed.
+    Failed(Next),
 }
 
 impl UniversalPollingConnector {
@@ -65,7 +70,11 @@ impl UniversalPollingConnector {
             streams.into_iter(),
         );
         let ended = match loading.await {
-            Ok(session) => self.poll_until_over(session).await,
+            Ok(mut session) => {
+                let wanted = self.wanted.borrow().clone();
+                self.open_inbox(&mut session, &wanted);
+                self.poll_until_over(session).await
+            }
             Err(error) => {
                 self.store_failed("cannot load the state", &error);
                 Ended::StoreFailed
@@ -165,6 +174,7 @@ impl UniversalPollingConnector {
                 session.lease.ttl = wanted.config.lease_ttl;
                 keeper = start_keeper(&session, self.shared.store.clone());
             }
+            self.open_inbox(&mut session, &wanted);
             if let Err(error) = self.match_streams(&mut session, &wanted).await {
                 self.store_failed("cannot load the versions", &error);
                 return Ended::StoreFailed;
@@ -192,9 +202,15 @@ impl UniversalPollingConnector {
                 Some(Interruption::Stop) => return Ended::Stopped,
                 Some(Interruption::Hold(hold)) => return ended_by(hold),
                 Some(Interruption::Changed) if result.is_ok() => continue,
+                Some(Interruption::Failed(next)) => return ended_after(next),
                 Some(Interruption::Changed) | None => {}
             }
             let due = started + wanted.interval();
+            let due = if std::mem::take(&mut session.wake) {
+                due.min(started + WAKE_FLOOR.max(started.elapsed()))
+            } else {
+                due
+            };
             let until = match next {
                 Next::PollOnSchedule => due,
                 Next::PollAfter(wait) | Next::Throttled(wait) | Next::Park(wait) => {
@@ -205,12 +221,20 @@ impl UniversalPollingConnector {
                 Next::StoreFailed => return Ended::StoreFailed,
             };
             match self
-                .wait(&wanted, started, next.phase(), until, &mut keeper)
+                .wait(
+                    &wanted,
+                    started,
+                    next.phase(),
+                    until,
+                    &mut session,
+                    &mut keeper,
+                )
                 .await
             {
                 None | Some(Interruption::Changed) => {}
                 Some(Interruption::Stop) => return Ended::Stopped,
                 Some(Interruption::Hold(hold)) => return ended_by(hold),
+                Some(Interruption::Failed(next)) => return ended_after(next),
             }
         }
     }
@@ -245,13 +269,61 @@ impl UniversalPollingConnector {
         }
     }
 
-    /// Waits until the next poll is due.
+    /// Processes deliveries, unless something else comes first.
+    async fn deliver(
+        &mut self,
+        wanted: &Wanted,
+        session: &mut Session,
+        attempts: Vec<Attempt>,
+        keeper: &mut Keeper,
+    ) -> (Result<(), CycleError>, Option<Interruption>) {
+        let pipeline = self.pipeline(wanted);
+        let stop = CancellationToken::new();
+        let mut interruption = None;
+        let delivering = pipeline.deliver(session, attempts, &stop);
+        tokio::pin!(delivering);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut delivering => return (result, interruption),
+                () = self.stop.cancelled(), if interruption.is_none() => {
+                    interruption = Some(Interruption::Stop);
+                }
+                hold = keeper.over(), if interruption.is_none() => {
+                    interruption = Some(Interruption::Hold(hold));
+                }
+                () = changed(&mut self.wanted, wanted), if interruption.is_none() => {
+                    interruption = Some(Interruption::Changed);
+                }
+            }
+            stop.cancel();
+        }
+    }
+
+    /// Reads the connector's queue while it takes deliveries.
+    fn open_inbox(&self, session: &mut Session, wanted: &Wanted) {
+        let is_wanted =
+            wanted.source.webhooks().is_some() && !wanted.config.webhook.secrets.is_empty();
+        if is_wanted == session.inbox.is_some() {
+            return;
+        }
+        session.inbox = is_wanted.then(|| {
+            Inbox::open(
+                self.shared.store.clone(),
+                &self.name,
+                self.shared.registry.clone(),
+            )
+        });
+    }
+
+    /// Waits until the next poll is due; processes deliveries meanwhile.
     async fn wait(
         &mut self,
         wanted: &Wanted,
         started: Instant,
         phase: Phase,
         mut until: Instant,
+        session: &mut Session,
         keeper: &mut Keeper,
     ) -> Option<Interruption> {
         let mut interval = wanted.interval();
@@ -264,10 +336,34 @@ impl UniversalPollingConnector {
             self.shared.registry.update(&self.name, |status| {
                 status.throttled_until = throttled_until;
             });
+            let arrived = async {
+                match &mut session.inbox {
+                    Some(inbox) => inbox.next().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Some(Interruption::Stop),
                 hold = keeper.over() => return Some(Interruption::Hold(hold)),
+                attempts = arrived => {
+                    let (result, interruption) = self.deliver(wanted, session, attempts, keeper).await;
+                    if let Err(error) = &result {
+                        tracing::warn!(
+                            connector.id = &*self.name,
+                            error = %chain(error),
+                            "cannot commit deliveries: they stay in the queue"
+                        );
+                        return Some(Interruption::Failed(decide::after_error(error)));
+                    }
+                    if interruption.is_some() {
+                        return interruption;
+                    }
+                    // A provider that asked for patience, or refused us, is not asked earlier.
+                    if std::mem::take(&mut session.wake) && phase == Phase::Waiting {
+                        until = until.min(Instant::now().max(started + WAKE_FLOOR));
+                    }
+                }
                 changed = self.wanted.changed() => {
                     let now_wanted = self.wanted.borrow_and_update().clone();
                     if changed.is_err() || !Arc::ptr_eq(&now_wanted.source, &wanted.source) {
@@ -340,8 +436,17 @@ fn stream_names(wanted: &Wanted) -> Vec<Arc<str>> {
         .source
         .streams()
         .iter()
+        .chain(wanted.source.pushed())
         .map(|stream| stream.name.clone())
         .collect()
+}
+
+fn ended_after(next: Next) -> Ended {
+    match next {
+        Next::Reacquire => Ended::Reload,
+        Next::Lost => Ended::Lost,
+        _ => Ended::StoreFailed,
+    }
 }
 
 fn ended_by(hold: Hold) -> Ended {

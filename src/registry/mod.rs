@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use observer::ClientObserver;
-pub use status::{ConnectorStatus, Health, MetricsView, Phase, PollSummary, Progress, Totals};
+pub use status::{
+    ConnectorStatus, Health, MetricsView, Phase, PollSummary, Progress, QueueStatus, Totals,
+};
 
 /// Shared board of all connectors of this process.
 #[derive(Debug, Clone, Default)]

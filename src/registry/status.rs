@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::store::QueueLevel;
+
 /// What a poller's loop is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,6 +115,36 @@ impl Progress {
     }
 }
 
+/// How a connector's queue of deliveries stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueStatus {
+    /// Deliveries that wait.
+    pub queued: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest of them was received.
+    pub oldest_time: Option<Timestamp>,
+    /// Deliveries that were given up.
+    pub dead: u64,
+    /// Ids remembered.
+    pub ids: u64,
+}
+
+impl From<QueueLevel> for QueueStatus {
+    fn from(level: QueueLevel) -> Self {
+        Self {
+            queued: level.queued,
+            bytes: level.bytes,
+            oldest_time: level
+                .oldest_ms
+                .and_then(|at| Timestamp::from_millisecond(at).ok()),
+            dead: level.dead,
+            ids: level.ids,
+        }
+    }
+}
+
 /// One connector on the board.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -144,6 +176,9 @@ pub struct ConnectorStatus {
     pub next_poll_time: Option<Timestamp>,
     /// When the provider's wait ends.
     pub throttled_until: Option<Timestamp>,
+    /// How its queue of deliveries stands, where it takes any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueStatus>,
     /// The error of the last poll, if it failed.
     pub last_error: Option<String>,
     /// Streams that the last poll could not read, and why; empty when it read all.
@@ -185,6 +220,7 @@ impl ConnectorStatus {
             last_success_time: None,
             next_poll_time: None,
             throttled_until: None,
+            queue: None,
             last_error: None,
             failing_streams: BTreeMap::new(),
             streams: 0,

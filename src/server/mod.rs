@@ -10,6 +10,7 @@ mod dashboard;
 mod error;
 mod probes;
 mod router;
+mod webhooks;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 pub use address::{DEFAULT_PORT, HttpAddress};
 pub use router::Ops;
+pub use webhooks::{Hook, Hooks, Public, PublicBindError, PublicOptions, PublicServer};
 
 /// Bound on receiving a request's head, idle time on a kept connection included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::client::FetchError;
 use crate::json::Pointer;
+use crate::webhook::Webhooks;
 
 /// One kind of record of a connector.
 #[derive(Debug, Clone)]
@@ -167,6 +168,33 @@ pub trait Source: Send + Sync {
 
     /// Time between polls that suits the provider.
     fn poll_interval(&self) -> Option<Duration>;
+
+    /// Streams that are only delivered and never read.
+    fn pushed(&self) -> &[StreamSpec] {
+        &[]
+    }
+
+    /// How deliveries of the provider are mapped; `None` when it sends none.
+    fn webhooks(&self) -> Option<&Arc<Webhooks>> {
+        None
+    }
+
+    /// The record of `stream` that `record` of a delivery is about, as the provider has it now;
+    /// `None` when it has none.
+    async fn fetch(
+        &self,
+        _stream: &str,
+        _record: &Bytes,
+        _delivery: &Bytes,
+    ) -> Result<Option<Bytes>, FetchError> {
+        Ok(None)
+    }
+
+    /// A delivered record after what the stream does to listed ones; `None` when it leaves it
+    /// out. The error is for people.
+    fn select(&self, _stream: &str, record: Bytes) -> Result<Option<Bytes>, String> {
+        Ok(Some(record))
+    }
 
     /// Reads the streams one after another. A stream that fails does not keep the others from
     /// being read.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::VersionEntry;
+use super::{Acknowledged, VersionEntry};
 use crate::signal::{Origin, Signal};
 
 /// One atomic write. Build one, keep it until a definite answer, never change it in between.
@@ -26,6 +26,8 @@ pub struct Commit {
     pub state: Vec<(String, Option<String>)>,
     /// Records that failed.
     pub dead_letters: Vec<DeadLetter>,
+    /// Deliveries that leave the queue: what they brought is in this commit or an earlier one.
+    pub acknowledged: Vec<Acknowledged>,
 }
 
 /// A commit, and what the store could do for it before its turn. Made by

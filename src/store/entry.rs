@@ -186,6 +186,7 @@ mod tests {
             gone: Vec::new(),
             state: Vec::new(),
             dead_letters: Vec::new(),
+            acknowledged: Vec::new(),
         };
         let mut fields = Vec::new();
         EntryWriter::new(&lease, &commit).each_field(&signal, |name, value| {

@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod lease;
 mod memory;
+mod queue;
 mod redis;
 mod sqlite;
 mod state;
@@ -31,6 +32,10 @@ pub use credential::{CredentialLock, CredentialStore, Saved, StoredCredential};
 pub use error::StoreError;
 pub use lease::{Acquired, Lease, LeaseInfo, Owner, Renewed};
 pub use memory::MemoryStore;
+pub use queue::{
+    Acknowledged, Appended, DeadDelivery, Enqueued, Failed, QueueLevel, QueueLimits, QueueStore,
+    QueuedDelivery, WaitingDelivery,
+};
 pub use state::{STATE_SCHEMA, State};
 pub use stream::{DeadLetterEntry, StreamEntry, StreamLevel};
 pub use version::{KnownVersion, VersionEntry, version_field};
@@ -54,7 +59,8 @@ pub trait CycleStore: Send + Sync + fmt::Debug {
         each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
     ) -> Result<(), StoreError>;
 
-    /// Writes signals, versions, state and dead letters, all or nothing, fenced by `lease`.
+    /// Writes signals, versions, state, dead letters and acknowledgements, all or nothing, fenced by
+    /// `lease`.
     /// Repeats identical bytes until the answer is definite or patience ends (`InDoubt`).
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError>;
 
@@ -80,7 +86,7 @@ pub trait CycleStore: Send + Sync + fmt::Debug {
 
 /// What the poller and the commands need besides: leases, state, metrics, and what was written.
 #[async_trait]
-pub trait Store: CycleStore {
+pub trait Store: CycleStore + QueueStore {
     /// Address without credentials, for messages.
     fn address(&self) -> String;
 

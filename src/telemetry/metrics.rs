@@ -109,6 +109,16 @@ metrics! {
         "Commits refused because the output stream was at outputMaxLen.";
     CONNECTOR_RESTARTS = "connector_restarts_total", Counter, None, [],
         "Restarts of a connector's loop after a panic.";
+    WEBHOOKS_RECEIVED = "webhooks_received_total", Counter, None, ["outcome"],
+        "Requests to the public listener by outcome: queued, duplicate, handshake, and why others were refused, as in their answer. Of an unknown connector the label is empty.";
+    WEBHOOK_DURATION = "webhook_duration_seconds", Histogram(COMMIT_BUCKETS), Some(Unit::Seconds), [],
+        "Time until a request of the public listener was answered, its body included.";
+    WEBHOOKS_PROCESSED = "webhooks_processed_total", Counter, None, ["outcome"],
+        "Deliveries taken from the queue by outcome: processed, ignored (no route), retried, dead.";
+    WEBHOOK_LAG = "webhook_lag_seconds", Histogram(POLL_BUCKETS), Some(Unit::Seconds), [],
+        "Time from the receipt of a delivery to its processing.";
+    WEBHOOK_IDS_EVICTED = "webhook_ids_evicted_total", Counter, None, [],
+        "Ids of deliveries forgotten before webhook.dedupeDays because of webhook.maxIds.";
     CONFIG_RELOADS = "config_reloads_total", Counter, None, ["outcome"],
         "Reloads of the configuration, by outcome: applied, refused. Without connector label.";
     CONFIG_RELOAD_FAILED = "config_reload_failed", Gauge, None, [],
@@ -125,6 +135,14 @@ metrics! {
         "Versions kept for change detection.";
     OUTPUT_STREAM_LENGTH = "output_stream_length", Gauge, None, [],
         "Entries in the connector's output stream when it was last looked at.";
+    WEBHOOK_QUEUE_LENGTH = "webhook_queue_length", Gauge, None, [],
+        "Deliveries that wait, when the queue was last looked at by the lease holder.";
+    WEBHOOK_QUEUE_BYTES = "webhook_queue_bytes", Gauge, Some(Unit::Bytes), [],
+        "Bytes of the deliveries that wait.";
+    WEBHOOK_OLDEST = "webhook_oldest_timestamp_seconds", Gauge, Some(Unit::Seconds), [],
+        "Unix time at which the oldest waiting delivery was received; absent while none waits.";
+    WEBHOOK_DEAD = "webhook_dead_deliveries", Gauge, None, [],
+        "Deliveries that were given up and wait for `dlq replay` or `dlq purge`.";
     LAST_SUCCESS = "last_success_timestamp_seconds", Gauge, Some(Unit::Seconds), [],
         "Unix time at which the last successful poll ended; absent before the first.";
     NEXT_POLL = "next_poll_timestamp_seconds", Gauge, Some(Unit::Seconds), [],
@@ -159,6 +177,32 @@ pub enum CommitOutcome {
     InDoubt,
     /// The store could not be asked.
     Error,
+}
+
+/// What became of a delivery that was taken from the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// Looked at and acknowledged.
+    Processed,
+    /// Acknowledged: the manifest has no route for it.
+    Ignored,
+    /// Kept for another attempt.
+    Retried,
+    /// Given up.
+    Dead,
+}
+
+/// What became of a request to the public listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reception {
+    /// Queued.
+    Queued,
+    /// Queued before.
+    Duplicate,
+    /// A question that was answered.
+    Handshake,
+    /// Refused, and the word for why: one of a fixed set.
+    Rejected(&'static str),
 }
 
 /// Records what one connector does. Cheap to clone; each call finds its series by hash, so call
@@ -257,6 +301,22 @@ impl ConnectorMetrics {
         }
     }
 
+    /// A delivery was taken from the queue.
+    pub fn processed(&self, outcome: DeliveryOutcome) {
+        let text = match outcome {
+            DeliveryOutcome::Processed => "processed",
+            DeliveryOutcome::Ignored => "ignored",
+            DeliveryOutcome::Retried => "retried",
+            DeliveryOutcome::Dead => "dead",
+        };
+        self.count_outcome(WEBHOOKS_PROCESSED, text, 1);
+    }
+
+    /// A delivery was processed this long after its receipt.
+    pub fn delivery_lag(&self, lag: Duration) {
+        histogram!(WEBHOOK_LAG, "connector" => self.connector.clone()).record(lag);
+    }
+
     /// The lease was lost while it was held.
     pub fn lease_lost(&self) {
         counter!(LEASE_LOSSES, "connector" => self.connector.clone()).increment(1);
@@ -309,6 +369,24 @@ impl Observer for ConnectorMetrics {
     fn unanswered(&self) {
         self.requested("error");
     }
+}
+
+/// A request of the public listener was answered.
+pub fn received(connector: &str, reception: Reception, took: Duration) {
+    let outcome = match reception {
+        Reception::Queued => "queued",
+        Reception::Duplicate => "duplicate",
+        Reception::Handshake => "handshake",
+        Reception::Rejected(reason) => reason,
+    };
+    counter!(WEBHOOKS_RECEIVED, "connector" => connector.to_owned(), "outcome" => outcome)
+        .increment(1);
+    histogram!(WEBHOOK_DURATION, "connector" => connector.to_owned()).record(took);
+}
+
+/// Ids of deliveries were forgotten because there are too many.
+pub fn delivery_ids_evicted(connector: &str, ids: u64) {
+    counter!(WEBHOOK_IDS_EVICTED, "connector" => connector.to_owned()).increment(ids);
 }
 
 /// A reload of the configuration was applied, or refused as a whole.
@@ -441,6 +519,13 @@ fn gauge(name: &str, status: &ConnectorStatus) -> Option<f64> {
         LEASE_EPOCH => status.epoch.map(count),
         VERSIONS_TRACKED => status.versions_tracked.map(count),
         OUTPUT_STREAM_LENGTH => status.output_length.map(count),
+        WEBHOOK_QUEUE_LENGTH => status.queue.map(|queue| count(queue.queued)),
+        WEBHOOK_QUEUE_BYTES => status.queue.map(|queue| count(queue.bytes)),
+        WEBHOOK_OLDEST => status
+            .queue
+            .and_then(|queue| queue.oldest_time)
+            .map(unix_seconds),
+        WEBHOOK_DEAD => status.queue.map(|queue| count(queue.dead)),
         LAST_SUCCESS => status.last_success_time.map(unix_seconds),
         NEXT_POLL => status.next_poll_time.map(unix_seconds),
         _ => None,
@@ -509,6 +594,10 @@ mod tests {
         status.epoch = Some(7);
         status.versions_tracked = Some(3);
         status.output_length = Some(9);
+        status.queue = Some(crate::registry::QueueStatus {
+            oldest_time: Some(Timestamp::UNIX_EPOCH),
+            ..crate::registry::QueueStatus::default()
+        });
         status.last_success_time = Some(Timestamp::UNIX_EPOCH);
         status.next_poll_time = Some(Timestamp::UNIX_EPOCH);
         let registry = ConnectorRegistry::default();

@@ -15,6 +15,7 @@ mod routing;
 mod scheme;
 mod sign;
 mod spec;
+mod stored;
 mod verify;
 
 pub use delivery::{Delivery, Unverified, Verified};

@@ -65,6 +65,7 @@ fn batch(sequence: u64, from: u64, to: u64) -> Commit {
         },
     };
     Commit {
+        acknowledged: Vec::new(),
         sequence,
         output: Output {
             stream: OUTPUT.into(),

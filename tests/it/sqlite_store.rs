@@ -64,6 +64,7 @@ fn commit(sequence: u64, keys: &[&str]) -> Commit {
         },
     };
     Commit {
+        acknowledged: Vec::new(),
         sequence,
         output: Output {
             stream: OUTPUT.into(),

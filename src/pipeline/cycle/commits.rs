@@ -42,6 +42,7 @@ impl Cycle<'_> {
             gone: batch.gone,
             state,
             dead_letters: batch.dead_letters,
+            acknowledged: batch.acknowledged,
         };
         let next_state = commit.state.iter().cloned().collect();
         let prepared = self.writer.store.prepare(&self.session.lease, commit);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Cycle;
 use crate::pipeline::CycleError;
 use crate::pipeline::batch::{MAX_RECORDS, deletion};
-use crate::pipeline::detect::rfc3339;
+use crate::pipeline::detect::{day_of, rfc3339};
 use crate::pipeline::session::split_field;
-use crate::pipeline::versions::key_hash;
+use crate::pipeline::versions::{TOMBSTONE, key_hash};
 
 /// Vanished records looked up in the store at a time.
 const DELETIONS_AT_ONCE: usize = 10_000;
@@ -38,6 +38,9 @@ impl Cycle<'_> {
             .change_detection
             .deletions
             .unwrap_or(true);
+        let retention = self.pipeline.config.change_detection.retention_days;
+        let retention = u16::try_from(retention).unwrap_or(u16::MAX);
+        let oldest_grave = Some(day_of(self.pipeline.clock.now()).saturating_sub(retention));
         loop {
             let Some(table) = self
                 .session
@@ -47,6 +50,7 @@ impl Cycle<'_> {
             else {
                 return Ok(true);
             };
+            let delivered = self.session.delivered.get(name);
             let mut vanished = HashSet::new();
             let mut fields = Vec::new();
             self.pipeline
@@ -59,6 +63,8 @@ impl Cycle<'_> {
                     if of == &**name
                         && fields.len() < DELETIONS_AT_ONCE
                         && table.get(hash).is_some_and(|known| !known.seen)
+                        && !delivered.is_some_and(|keys| keys.contains_key(&hash))
+                        && (known.version != TOMBSTONE || known.day < oldest_grave)
                         && vanished.insert(hash)
                     {
                         fields.push((key.to_owned(), field.to_vec(), known));
@@ -74,6 +80,7 @@ impl Cycle<'_> {
                     self.launch().await?;
                 }
                 let time = rfc3339(self.pipeline.clock.now());
+                let publish = publish && known.version != TOMBSTONE;
                 let signal = publish.then(|| deletion(&key, known.version, time));
                 self.batch.delete(field, signal);
                 if let Some(table) = self.session.tables.get_mut(name) {

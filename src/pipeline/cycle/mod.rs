@@ -22,13 +22,16 @@ use super::batch::{Batch, MAX_RECORDS};
 use super::commit::{Tenure, Writer};
 use super::detect::{Detection, Rule};
 use super::versions::VersionTable;
-use super::{CycleError, CycleReport, Pipeline, Session};
+use super::{Attempt, CycleError, CycleReport, Pipeline, Session};
 use crate::registry::PollSummary;
 use crate::source::{Event, Outcome, Page, ReadState, StreamSpec};
 use crate::store::Commit;
 
 /// How long a few changes wait for more before they are committed.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
+
+/// How long after a delivery a listing may still lack what it brought.
+const LISTING_LAG: Duration = Duration::from_mins(5);
 
 /// Begins the reason of a dead letter that holds a record as received, not as selected and
 /// transformed.
@@ -153,6 +156,9 @@ impl<'c> Cycle<'c> {
                 limit: self.pipeline.limit,
             },
         );
+        if let Some(since) = self.started.checked_sub(LISTING_LAG) {
+            self.session.forget_delivered(since);
+        }
         while let Some(event) = self.next_event(&mut reading).await? {
             match event {
                 Event::Page(page) => self.page(page).await?,
@@ -164,6 +170,12 @@ impl<'c> Cycle<'c> {
             }
             if self.is_over() {
                 break;
+            }
+            // A long listing must not keep deliveries waiting.
+            if let Some(inbox) = &mut self.session.inbox
+                && let Some(attempts) = inbox.try_next()
+            {
+                self.deliver(attempts).await?;
             }
         }
         self.flush().await?;
@@ -194,6 +206,12 @@ impl<'c> Cycle<'c> {
                     None => std::future::pending().await,
                 }
             };
+            let arrived = async {
+                match &mut self.session.inbox {
+                    Some(inbox) => inbox.next().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
@@ -201,9 +219,21 @@ impl<'c> Cycle<'c> {
                     return Ok(None);
                 }
                 event = reading.events.recv() => return Ok(event),
+                attempts = arrived => self.deliver(attempts).await?,
                 () = flush_due => self.launch().await?,
             }
         }
+    }
+
+    /// Commits what waits, then what deliveries brought.
+    async fn deliver(&mut self, attempts: Vec<Attempt>) -> Result<(), CycleError> {
+        self.flush().await?;
+        if self.lease_ended || self.report.stopped {
+            return Ok(());
+        }
+        self.pipeline
+            .deliver(self.session, attempts, self.stop)
+            .await
     }
 
     async fn page(&mut self, page: Page) -> Result<(), CycleError> {
@@ -259,6 +289,16 @@ impl<'c> Cycle<'c> {
             return true;
         };
         let progress = &mut self.streams[stream];
+        // Without an order only the time of reading tells which is newer.
+        if !progress.rule.is_ordered()
+            && self.session.delivered.contains_key(name)
+            && let Some(key) = progress.rule.key_hash(record)
+            && self.session.delivered[name]
+                .get(&key)
+                .is_some_and(|at| *at >= self.started)
+        {
+            return true;
+        }
         match progress.rule.detect(record, table, now) {
             Detection::Unchanged | Detection::Older => return true,
             Detection::Repeated { differs } => {

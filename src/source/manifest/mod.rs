@@ -22,6 +22,7 @@ pub mod normalize;
 mod options;
 mod paginate;
 pub mod partition;
+mod push;
 pub mod reference;
 mod requester;
 pub mod resolve;
@@ -42,21 +43,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::FutureExt as _;
 
 use self::catalog::{Manifest, describe};
 use self::errors::Secrets;
 pub use self::mode::Mode;
 use self::reference::ResponseCache;
+use self::metadata::SignalMetadata;
 use self::retriever::{ParentCache, Retriever, Run};
 use self::stream::{Builder, Parts};
 use self::template::Context;
-use super::{CheckReport, Event, Events, Outcome, ReadState, Source, Stopped, StreamSpec};
+use super::{
+    CheckReport, Event, Events, Outcome, ReadState, SignalRule, Source, Stopped, StreamSpec,
+};
 use crate::client::auth::Credentials;
 use crate::client::{Client, FetchError};
 use crate::clock::Clock;
 use crate::connector::{ChangeDetection, ConnectorConfig};
 use crate::json::{Map, Value};
+use crate::webhook::Webhooks;
 
 /// The streams of one connector, read as its manifest describes.
 pub struct ManifestSource {
@@ -70,6 +76,7 @@ pub struct ManifestSource {
     secrets: Secrets,
     detection: ChangeDetection,
     specs: Vec<StreamSpec>,
+    pushed: Vec<StreamSpec>,
     streams: Vec<Option<Built>>,
     no_parameters: Map,
     /// Streams whose records are partitions of others.
@@ -163,6 +170,7 @@ impl ManifestSource {
             built.parts.parents(&mut parents);
         }
         let secrets = Secrets::new(configuration::secrets(&config, &manifest.spec));
+        let delivered = manifest.metadata.pushed.iter().map(pushed).collect();
         Self {
             mode,
             manifest,
@@ -173,6 +181,7 @@ impl ManifestSource {
             secrets,
             detection,
             specs,
+            pushed: delivered,
             streams,
             no_parameters,
             parents,
@@ -222,6 +231,22 @@ impl ManifestSource {
     }
 }
 
+/// A stream that is only delivered: its events are no listing, and each is one of its own.
+fn pushed((name, signal): &(Arc<str>, SignalMetadata)) -> StreamSpec {
+    StreamSpec {
+        name: name.clone(),
+        signal: SignalRule {
+            subject: signal.subject.clone().unwrap_or_default(),
+            time: signal.time.clone(),
+            version: signal.version.clone(),
+            ignore: signal.ignore.clone(),
+            ordered: signal.ordered,
+        },
+        lists_everything: false,
+        unavailable: None,
+    }
+}
+
 impl std::fmt::Debug for ManifestSource {
     /// No value of the configuration.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -244,6 +269,27 @@ impl Source for ManifestSource {
 
     fn poll_interval(&self) -> Option<Duration> {
         self.manifest.poll_interval
+    }
+
+    fn pushed(&self) -> &[StreamSpec] {
+        &self.pushed
+    }
+
+    fn webhooks(&self) -> Option<&Arc<Webhooks>> {
+        self.manifest.metadata.webhooks.as_ref()
+    }
+
+    async fn fetch(
+        &self,
+        stream: &str,
+        record: &Bytes,
+        delivery: &Bytes,
+    ) -> Result<Option<Bytes>, FetchError> {
+        self.fetch_detail(stream, record, delivery).await
+    }
+
+    fn select(&self, stream: &str, record: Bytes) -> Result<Option<Bytes>, String> {
+        self.select_pushed(stream, record)
     }
 
     async fn read(&self, state: &ReadState, events: &Events) -> Result<(), Stopped> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::queue::Queue;
 use crate::store::entry::EntryWriter;
 use crate::store::{
     Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, KnownVersion, Lease, Owner, State,
@@ -32,6 +33,7 @@ pub(super) struct Connector {
     pub(super) versions: HashMap<Vec<u8>, KnownVersion>,
     pub(super) metrics: BTreeMap<String, String>,
     pub(super) dead_letters: Vec<(u64, String, DeadLetter)>,
+    pub(super) queue: Queue,
 }
 
 impl Connector {
@@ -136,6 +138,7 @@ impl Content {
             .len()
             .saturating_sub(DEAD_LETTERS_KEPT);
         connector.dead_letters.drain(..surplus);
+        connector.queue.acknowledge(&commit.acknowledged);
         connector.sequence = commit.sequence;
         Committed::Applied {
             lease_held: connector.extend(lease),

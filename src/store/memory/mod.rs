@@ -5,6 +5,7 @@
 //! tokio's clock, which tests may pause. Nothing outlives the process.
 
 mod content;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};

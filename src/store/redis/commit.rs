@@ -10,12 +10,14 @@ use super::failure::{Failure, classify, store_error};
 use super::keys::Keys;
 use super::lease::millis;
 use super::reply::Verdict;
+use super::wire::Request;
 use super::{RedisStore, scripts};
 use crate::store::entry::{EntryWriter, FIELD_NAMES, VARYING};
+use crate::store::queue::DEAD_DELIVERIES_KEPT;
 use crate::store::{Commit, Committed, DEAD_LETTERS_KEPT, Lease, StoreError};
 
 /// Arguments before those of the first signal; `commit.lua` counts them too.
-const HEADER: usize = 18;
+const HEADER: usize = 20;
 
 /// Bytes of a signal's arguments besides data, subject and names: id, type, version, time.
 const SIGNAL_OVERHEAD: usize = 192;
@@ -180,6 +182,9 @@ fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Vec<u8> {
         keys.versions(connector),
         keys.output(&commit.output.stream),
         keys.dead_letters(connector),
+        keys.deliveries(connector),
+        keys.dead_deliveries(connector),
+        keys.delivery_bytes(connector),
     ];
     let template = Template::of(lease, commit);
     let (args, bytes) = size(commit, &template);
@@ -207,6 +212,8 @@ fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Vec<u8> {
         BUCKETS_FROM,
         BUCKETS,
         MOVED_AT_ONCE,
+        commit.acknowledged.len() as u64,
+        DEAD_DELIVERIES_KEPT as u64,
     ] {
         request.number(number);
     }
@@ -251,7 +258,24 @@ fn encode(keys: &Keys, lease: &Lease, commit: &Commit) -> Vec<u8> {
             request.arg(&letter.data);
         }
     }
+    encode_acknowledged(&mut request, commit);
     request.into_bytes()
+}
+
+/// Entry, bytes, and why and how often a delivery failed; no reason for one that did not.
+fn encode_acknowledged(request: &mut Request, commit: &Commit) {
+    for one in &commit.acknowledged {
+        request.arg(&one.entry);
+        request.number(one.bytes);
+        match &one.failed {
+            Some(failed) => {
+                request.arg(jiff::Timestamp::now().to_string());
+                request.arg(&failed.reason);
+                request.number(u64::from(failed.attempts));
+            }
+            None => (0..3).for_each(|_| request.arg("")),
+        }
+    }
 }
 
 /// How many arguments follow the keys, exactly, and their bytes, so that the buffer never grows
@@ -267,7 +291,8 @@ fn size(commit: &Commit, template: &Template) -> (usize, usize) {
         + commit.versions.len() * 2
         + commit.gone.len()
         + set
-        + commit.dead_letters.len() * 4;
+        + commit.dead_letters.len() * 4
+        + commit.acknowledged.len() * 5;
     let name = commit.origin.connector.len() + commit.origin.stream.len();
     let signals: usize = (commit.signals.iter())
         .map(|signal| signal.data.len() + 2 * signal.subject.len() + name + SIGNAL_OVERHEAD)
@@ -281,8 +306,19 @@ fn size(commit: &Commit, template: &Template) -> (usize, usize) {
     let letters: usize = (commit.dead_letters.iter())
         .map(|letter| letter.data.len() + letter.reason.len() + letter.stream.len() + 40)
         .sum();
+    let acknowledged: usize = (commit.acknowledged.iter())
+        .map(|one| {
+            80 + one
+                .failed
+                .as_ref()
+                .map_or(0, |failed| failed.reason.len() + 40)
+        })
+        .sum();
     let gone: usize = commit.gone.iter().map(Vec::len).sum();
-    (args, 2048 + signals + versions + gone + state + letters)
+    (
+        args,
+        2048 + signals + versions + gone + state + letters + acknowledged,
+    )
 }
 
 /// The arguments that all entries of a commit share, with gaps for what differs.

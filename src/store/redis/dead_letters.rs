@@ -33,6 +33,15 @@ impl RedisStore {
         ids: Option<&[String]>,
     ) -> Result<u64, StoreError> {
         let key = self.keys.dead_letters(connector);
+        self.remove_entries(&key, ids).await
+    }
+
+    /// Removes these entries of a stream, or all; answers how many.
+    pub(super) async fn remove_entries(
+        &self,
+        key: &str,
+        ids: Option<&[String]>,
+    ) -> Result<u64, StoreError> {
         let command = match ids {
             Some([]) => return Ok(0),
             Some(ids) => {

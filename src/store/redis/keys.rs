@@ -33,6 +33,31 @@ impl Keys {
         format!("{}connector:dlq:{connector}", self.prefix)
     }
 
+    /// Stream: deliveries that wait.
+    pub(super) fn deliveries(&self, connector: &str) -> String {
+        format!("{}connector-webhooks-{connector}", self.prefix)
+    }
+
+    /// Stream: deliveries that were given up.
+    pub(super) fn dead_deliveries(&self, connector: &str) -> String {
+        format!("{}connector-webhooks-{connector}:dlq", self.prefix)
+    }
+
+    /// Sorted set: ids of deliveries, hashed, by the time of their receipt.
+    pub(super) fn delivery_ids(&self, connector: &str) -> String {
+        format!("{}connector-webhooks-{connector}:ids", self.prefix)
+    }
+
+    /// String: bytes of the deliveries that wait.
+    pub(super) fn delivery_bytes(&self, connector: &str) -> String {
+        format!("{}connector-webhooks-{connector}:bytes", self.prefix)
+    }
+
+    /// Channel on which appended deliveries are announced.
+    pub(super) fn arrived(&self, connector: &str) -> String {
+        format!("{}connector-webhooks-arrived:{connector}", self.prefix)
+    }
+
     /// Hash: counters and gauges.
     pub(super) fn metrics(&self, connector: &str) -> String {
         format!("{}metrics:connector:{connector}", self.prefix)
@@ -56,6 +81,11 @@ impl Keys {
     /// Pattern that matches every [`released`](Self::released) channel.
     pub(super) fn released_pattern(&self) -> String {
         format!("{}lease:released:*", self.escaped_prefix())
+    }
+
+    /// Pattern that matches every [`arrived`](Self::arrived) channel.
+    pub(super) fn arrived_pattern(&self) -> String {
+        format!("{}connector-webhooks-arrived:*", self.escaped_prefix())
     }
 
     /// The prefix as a pattern that matches only itself.

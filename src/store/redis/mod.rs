@@ -12,6 +12,7 @@ mod dead_letters;
 mod failure;
 mod keys;
 mod lease;
+mod queue;
 mod reply;
 mod scripts;
 mod sentinel;
@@ -44,12 +45,16 @@ pub(super) struct RedisStore {
     keys: Keys,
     /// For commits alone: nothing slow stands before them.
     commits: Wires,
+    /// For appends of deliveries alone: commits and they do not wait for each other.
+    appends: Wires,
     /// For renewals alone: a large commit must not make a lease end.
     renewals: Link,
     /// For everything else that does not block.
     shared: Link,
     /// For standbys.
     announcements: Announcements,
+    /// For who reads queues of deliveries.
+    arrivals: Announcements,
     /// For the next reader of a stream, if nobody reads now.
     reader: Mutex<Option<MultiplexedConnection>>,
 }
@@ -78,10 +83,12 @@ impl RedisStore {
         let keys = Keys::new(&options.key_prefix);
         let store = Self {
             announcements: Announcements::new(endpoint.clone(), keys.released_pattern()),
-            keys,
             commits: Wires::new(endpoint.clone()),
+            appends: Wires::new(endpoint.clone()),
+            arrivals: Announcements::new(endpoint.clone(), keys.arrived_pattern()),
             renewals: Link::new(endpoint.clone()),
             shared: Link::new(endpoint.clone()),
+            keys,
             reader: Mutex::new(None),
             endpoint,
         };

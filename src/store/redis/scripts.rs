@@ -62,6 +62,14 @@ script!(
     RESET, "reset.lua"
 );
 script!(
+    /// Appends deliveries.
+    ENQUEUE, "enqueue.lua"
+);
+script!(
+    /// Puts dead deliveries back.
+    REPLAY, "replay.lua"
+);
+script!(
     /// Removes what every consumer group has read.
     TRIM, "trim.lua"
 );

@@ -133,6 +133,7 @@ async fn write(
         statement.execute(&mut *connection).await?;
     }
     keep_dead_letters(connection, row.id, commit).await?;
+    super::queue::acknowledge(connection, row.id, &commit.acknowledged).await?;
     query("UPDATE connectors SET sequence = ? WHERE id = ?")
         .bind(commit.sequence.cast_signed())
         .bind(row.id)

@@ -14,6 +14,7 @@ mod commit;
 mod connect;
 mod error;
 mod lease;
+mod queue;
 mod schema;
 mod state;
 mod stream;

@@ -11,7 +11,8 @@ use super::error::Failure;
 const APPLICATION_ID: i64 = 0x4357_7374;
 
 /// Steps from an empty file to the current layout.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE connectors (
         id             INTEGER PRIMARY KEY,
         name           TEXT NOT NULL UNIQUE,
@@ -84,7 +85,41 @@ const MIGRATIONS: [&str; 1] = ["
         data      BLOB NOT NULL
     ) STRICT;
     CREATE INDEX dead_letters_by_connector ON dead_letters (connector, position);
-"];
+",
+    "
+    CREATE TABLE queues (
+        connector INTEGER PRIMARY KEY,
+        -- Kept here because counting per append is too slow.
+        queued    INTEGER NOT NULL DEFAULT 0,
+        bytes     INTEGER NOT NULL DEFAULT 0,
+        ids       INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE deliveries (
+        position    INTEGER PRIMARY KEY AUTOINCREMENT,
+        connector   INTEGER NOT NULL,
+        id          TEXT NOT NULL,
+        received_ms INTEGER NOT NULL,
+        head        BLOB NOT NULL,
+        body        BLOB NOT NULL,
+        bytes       INTEGER NOT NULL,
+        -- Set once it was given up.
+        reason      TEXT,
+        attempts    INTEGER NOT NULL DEFAULT 0,
+        died        TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE INDEX deliveries_waiting ON deliveries (connector, position) WHERE reason IS NULL;
+    CREATE INDEX deliveries_dead ON deliveries (connector, position) WHERE reason IS NOT NULL;
+
+    CREATE TABLE delivery_ids (
+        connector INTEGER NOT NULL,
+        claim     BLOB NOT NULL,
+        seen_ms   INTEGER NOT NULL,
+        PRIMARY KEY (connector, claim)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX delivery_ids_by_age ON delivery_ids (connector, seen_ms);
+",
+];
 
 /// Brings the file to the current layout, or refuses it if it is newer or not ours.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Failure> {

@@ -23,6 +23,7 @@ async fn limit_pages(store: &SqliteStore, pages: u32) {
 
 fn large(lease: &Lease, sequence: u64) -> Commit {
     Commit {
+        acknowledged: Vec::new(),
         sequence,
         output: Output {
             stream: "raw-input-signals".into(),

@@ -43,6 +43,7 @@ async fn acquire(store: &dyn Store) -> (Lease, u64) {
 fn commit(sequence: u64, keys: &[&str]) -> Commit {
     let version = Version(*b"0123456789abcdef");
     Commit {
+        acknowledged: Vec::new(),
         sequence,
         output: Output {
             stream: OUTPUT.into(),

@@ -3,6 +3,7 @@
 
 mod committing;
 mod leasing;
+mod queueing;
 mod reading;
 mod scene;
 
@@ -64,6 +65,15 @@ contract! {
         any_bytes_arrive_unchanged,
         concurrent_resends_apply_once,
         connectors_share_an_output_but_nothing_else;
+    queueing:
+        deliveries_wait_in_order_and_unchanged,
+        an_id_is_queued_once,
+        ids_are_forgotten_in_time_and_beyond_their_number,
+        a_full_queue_takes_no_more_and_no_id,
+        a_commit_acknowledges_what_it_publishes,
+        a_failed_delivery_waits_among_the_dead_ones,
+        an_append_wakes_who_waits,
+        concurrent_appends_claim_an_id_once;
     reading:
         unknown_names_are_empty,
         state_survives_as_the_last_commit_left_it,

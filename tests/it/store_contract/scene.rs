@@ -126,6 +126,7 @@ pub fn empty(connector: &str, sequence: u64) -> Commit {
         gone: Vec::new(),
         state: Vec::new(),
         dead_letters: Vec::new(),
+        acknowledged: Vec::new(),
     }
 }
 

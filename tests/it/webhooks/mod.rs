@@ -2,7 +2,9 @@
 
 mod arbitrary;
 mod kit;
+mod provider;
 mod recorded;
+mod serving;
 mod vectors;
 
 use std::path::{Path, PathBuf};

@@ -118,7 +118,7 @@ impl RecordSelector {
     }
 
     /// One record after all steps; `None` if it is filtered out. The error is for people.
-    fn one(&self, slice: Bytes, context: &Context<'_>) -> Result<Option<Bytes>, String> {
+    pub(super) fn one(&self, slice: Bytes, context: &Context<'_>) -> Result<Option<Bytes>, String> {
         if slice.first() != Some(&b'{') {
             return Err("a record must be a JSON object".to_owned());
         }

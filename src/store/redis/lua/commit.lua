@@ -1,10 +1,11 @@
--- One commit: signals, versions, state and dead letters, all or nothing.
+-- One commit: signals, versions, state, dead letters and acknowledgements, all or nothing.
 --
 -- Redis does not roll back, so everything that can be refused is looked at before the first
 -- write: fence, sequence, room, and the type of every key. Memory, disk and replica errors are
 -- raised at the first write and not after it.
 --
--- KEYS: lease, state, versions, output stream, dead letters.
+-- KEYS: lease, state, versions, output stream, dead letters, queue of deliveries, dead deliveries,
+-- bytes of the queue.
 -- ARGV: the header below; then the entry's arguments with gaps, where the gaps are, what fills
 -- them for each signal, and the arguments of the other writes in the order of their counts.
 local call = redis.call
@@ -13,7 +14,8 @@ local max_len, signals, fields, gaps = tonumber(ARGV[6]), tonumber(ARGV[7]), ton
 local versions, gone, set, unset = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local letters, letters_kept = tonumber(ARGV[14]), ARGV[15]
 local buckets_from, buckets, moved_at_once = tonumber(ARGV[16]), ARGV[17], ARGV[18]
-local at = 18
+local acknowledged, deliveries_kept = tonumber(ARGV[19]), ARGV[20]
+local at = 20
 
 local state = call('HMGET', KEYS[2], 'epoch', 'owner', 'seq', 'nb')
 if state[1] ~= epoch or state[2] ~= owner then
@@ -37,6 +39,11 @@ end
 if letters > 0 then
   call('XLEN', KEYS[5])
 end
+if acknowledged > 0 then
+  call('XLEN', KEYS[6])
+  call('XLEN', KEYS[7])
+  call('GET', KEYS[8])
+end
 if redis.acl_check_cmd then
   local allowed = redis.acl_check_cmd('XADD', KEYS[4], '*', 'data', '')
     and redis.acl_check_cmd('XADD', KEYS[5], '*', 'data', '')
@@ -46,8 +53,11 @@ if redis.acl_check_cmd then
     and redis.acl_check_cmd('HSET', KEYS[3] .. ':0', 'version', '')
     and redis.acl_check_cmd('HDEL', KEYS[3], 'version')
     and redis.acl_check_cmd('PEXPIRE', KEYS[1], ttl)
+    and (acknowledged == 0 or redis.acl_check_cmd('XDEL', KEYS[6], '1-1')
+      and redis.acl_check_cmd('XADD', KEYS[7], '*', 'data', '')
+      and redis.acl_check_cmd('DECRBY', KEYS[8], '1'))
   if not allowed then
-    return redis.error_reply('NOPERM a commit needs XADD, HSET, HDEL and PEXPIRE on its keys')
+    return redis.error_reply('NOPERM a commit needs XADD, XDEL, HSET, HDEL, DECRBY and PEXPIRE on its keys')
   end
 end
 
@@ -104,6 +114,26 @@ for _ = 1, letters do
   call('XADD', KEYS[5], 'MAXLEN', '~', letters_kept, '*', 'time', ARGV[at],
     'stream', ARGV[at + 1], 'reason', ARGV[at + 2], 'data', ARGV[at + 3])
   at = at + 4
+end
+local freed = 0
+for _ = 1, acknowledged do
+  local entry, reason = ARGV[at], ARGV[at + 3]
+  if reason ~= '' then
+    local found = call('XRANGE', KEYS[6], entry, entry)
+    if found[1] then
+      call('XADD', KEYS[7], 'MAXLEN', '~', deliveries_kept, '*', 'time', ARGV[at + 2],
+        'reason', reason, 'attempts', ARGV[at + 4], unpack(found[1][2]))
+    end
+  end
+  if call('XDEL', KEYS[6], entry) == 1 then freed = freed + tonumber(ARGV[at + 1]) end
+  at = at + 5
+end
+if freed > 0 then
+  if call('XLEN', KEYS[6]) == 0 then
+    call('DEL', KEYS[8])
+  else
+    call('DECRBY', KEYS[8], string.format('%.0f', freed))
+  end
 end
 if last then
   call('HSET', KEYS[2], 'seq', sequence, 'last', last)

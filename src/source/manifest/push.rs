@@ -1,0 +1,98 @@
+//! Records that arrive by themselves: the same filter and transformations as listed ones, and the
+//! fetch of one where a delivery shows too little.
+
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::ManifestSource;
+use super::errors::Verdicts;
+use super::template::Template;
+use crate::client::{FetchError, Judge, Response, TransportError, Verdict};
+use crate::json::{self, Value};
+
+/// Takes "there is no such record" as an answer, and leaves everything else to the manifest.
+struct OrMissing<'v>(Verdicts<'v>);
+
+impl Judge for OrMissing<'_> {
+    fn judge(&self, answer: Result<&Response, &TransportError>, attempt: u32) -> Verdict {
+        match answer {
+            Ok(response) if is_missing(response.status) => Verdict::Accept,
+            other => self.0.judge(other, attempt),
+        }
+    }
+}
+
+fn is_missing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+impl ManifestSource {
+    /// The record that `record` of a delivery is about, as the provider has it now; `None` when
+    /// it has none, or the manifest says not how to ask.
+    pub(super) async fn fetch_detail(
+        &self,
+        stream: &str,
+        record: &Bytes,
+        delivery: &Bytes,
+    ) -> Result<Option<Bytes>, FetchError> {
+        let webhooks = self.manifest.metadata.webhooks.as_ref();
+        let Some(detail) = webhooks.and_then(|webhooks| webhooks.details.get(stream)) else {
+            return Ok(None);
+        };
+        let index = self.specs.iter().position(|spec| *spec.name == *stream);
+        let Some(built) = index.and_then(|index| self.streams[index].as_ref()) else {
+            return Ok(None);
+        };
+        let run = self.run(stream);
+        let tree = |bytes: &Bytes| json::parse(bytes).unwrap_or(Value::Null);
+        let (record, delivery) = (tree(record), tree(delivery));
+        let context = run
+            .context()
+            .with("record", &record)
+            .with("delivery", &delivery);
+        let path = Template::compile(&detail.path).map_err(|error| run.misconfigured(error))?;
+        let path = path
+            .text(&context)
+            .map_err(|error| run.misconfigured(error))?;
+        let requester = &built.parts.requester;
+        let request = requester.plain(Method::GET, &path, None, &context)?;
+        let verdicts = OrMissing(Verdicts {
+            handler: &requester.errors,
+            refusals: run.refusals,
+            stream: run.stream,
+            config: run.config,
+            clock: run.clock,
+            secrets: run.secrets,
+            conditional: false,
+            ignored: AtomicBool::new(false),
+        });
+        let response = run.client.send(&request, &verdicts).await?;
+        if is_missing(response.status) {
+            return Ok(None);
+        }
+        if let Err(error) = json::validate(&response.body) {
+            return Err(FetchError::Unusable(format!(
+                "the record is no JSON: {error}"
+            )));
+        }
+        let found =
+            json::get(&response.body, &detail.record).map(|found| response.body.slice_ref(found));
+        Ok(found.filter(|found| found.first() == Some(&b'{')))
+    }
+
+    /// The record after the stream's filter and transformations; `None` when it is filtered out.
+    pub(super) fn select_pushed(
+        &self,
+        stream: &str,
+        record: Bytes,
+    ) -> Result<Option<Bytes>, String> {
+        let index = self.specs.iter().position(|spec| *spec.name == *stream);
+        let Some(built) = index.and_then(|index| self.streams[index].as_ref()) else {
+            return Ok(Some(record));
+        };
+        let run = self.run(stream);
+        built.parts.selector.one(record, &run.context())
+    }
+}
