@@ -24,12 +24,12 @@ render_all() {
     name=$(basename "$overlay")
     $render "$overlay" >"$OUT/rendered/$name.yaml"
     mkdir -p "$OUT/monitored/$name"
+    cp "$overlay"/* "$OUT/monitored/$name/"
     # The overlay as its comment says: with the component switched on.
     sed -e 's|^# components:|components:|' \
       -e 's|^#   - \.\./\.\./components|  - ../../../../deploy/k8s/components|' \
       -e 's|\.\./\.\./base|../../../../deploy/k8s/base|' \
       "$overlay/kustomization.yaml" >"$OUT/monitored/$name/kustomization.yaml"
-    cp "$overlay/connectors.json" "$OUT/monitored/$name/"
     $render "$OUT/monitored/$name" >"$OUT/rendered/$name-monitored.yaml"
   done
 }

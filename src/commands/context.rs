@@ -298,9 +298,12 @@ impl Configuration {
     }
 }
 
+/// A connector that takes deliveries, and how.
+type Taking = (Arc<ConnectorConfig>, Arc<Webhooks>);
+
 impl Configuration {
     /// The connectors that take deliveries, with how.
-    pub(super) fn hooks(&self) -> Result<Vec<(Arc<ConnectorConfig>, Arc<Webhooks>)>, Vec<Problem>> {
+    pub(super) fn hooks(&self) -> Result<Vec<Taking>, Vec<Problem>> {
         let mut hooks = Vec::new();
         for config in self
             .loaded

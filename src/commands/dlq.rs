@@ -26,21 +26,6 @@ pub(super) async fn dlq(context: &Context, command: DlqCommand) -> Result<()> {
             let letters = read(&*store, &name, limit).await?;
             let left = limit - letters.len();
             let deliveries = read_deliveries(&*store, &name, left).await?;
-            let row = |document: &Value| {
-                let text = |field: &str| match &document[field] {
-                    Value::String(text) => text.clone(),
-                    Value::Null => String::new(),
-                    other => other.to_string(),
-                };
-                vec![
-                    text("id"),
-                    text("time"),
-                    text("stream"),
-                    text("delivery"),
-                    text("attempts"),
-                    text("reason"),
-                ]
-            };
             let document: Vec<_> = letters
                 .iter()
                 .map(head)
@@ -116,6 +101,18 @@ pub(super) async fn dlq(context: &Context, command: DlqCommand) -> Result<()> {
             output::line(&format!("deleted {purged} dead letters of {name}")).map(drop)
         }
     }
+}
+
+/// One line of the table.
+fn row(document: &Value) -> Vec<String> {
+    let text = |field: &str| match &document[field] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    ["id", "time", "stream", "delivery", "attempts", "reason"]
+        .map(text)
+        .to_vec()
 }
 
 /// Ids of deliveries, as the store knows them, and of records.

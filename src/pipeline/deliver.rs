@@ -204,7 +204,10 @@ impl Work<'_> {
         for attempt in attempts {
             let meaning = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    self.stopped = true;
+                    return self.end();
+                }
                 meaning = self.pipeline.interpret(webhooks, &attempt, &self.specs) => meaning,
             };
             let index = done.len();
@@ -275,6 +278,16 @@ impl Work<'_> {
             done.push(Some(acknowledged));
         }
 
+        self.finish(brought, done, left).await
+    }
+
+    /// Commits what deliveries brought, each with the last of its records.
+    async fn finish(
+        &mut self,
+        mut brought: Vec<(usize, Brought)>,
+        mut done: Vec<Option<Acknowledged>>,
+        mut left: Vec<usize>,
+    ) -> Result<(), CycleError> {
         for (index, done) in done.iter_mut().enumerate() {
             if left[index] == 0
                 && let Some(acknowledged) = done.take()
@@ -306,8 +319,10 @@ impl Work<'_> {
 
     fn end(&mut self) -> Result<(), CycleError> {
         if self.stopped {
-            // The tables are ahead of the store by what was given up.
+            // The tables may be ahead of the store by what was given up, and what was taken out
+            // of the inbox is still in the queue.
             self.session.is_ahead = true;
+            self.session.inbox = None;
         }
         if self.lease_ended {
             return Err(CycleError::LeaseLost);
@@ -458,7 +473,8 @@ impl Work<'_> {
             dead_letters: batch.dead_letters,
             acknowledged: batch.acknowledged,
         };
-        match self.writer.write(&commit).await? {
+        let prepared = self.writer.store.prepare(&self.session.lease, commit);
+        match self.writer.write(&prepared).await? {
             Tenure::Goes => {}
             Tenure::Ends => self.lease_ended = true,
             Tenure::Stopped => {
@@ -466,6 +482,7 @@ impl Work<'_> {
                 return Ok(());
             }
         }
+        let commit = prepared.into_commit();
         for kind in [
             ChangeKind::Created,
             ChangeKind::Updated,

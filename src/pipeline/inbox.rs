@@ -170,7 +170,7 @@ async fn watch(store: Arc<dyn Store>, connector: Arc<str>, registry: ConnectorRe
     loop {
         if let Ok(level) = store.queue_level(&connector).await {
             registry.update(&connector, |status| {
-                status.queue = Some(QueueStatus::from(level))
+                status.queue = Some(QueueStatus::from(level));
             });
         }
         tokio::time::sleep(LEVEL_EVERY).await;

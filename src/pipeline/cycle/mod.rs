@@ -229,11 +229,16 @@ impl<'c> Cycle<'c> {
     async fn deliver(&mut self, attempts: Vec<Attempt>) -> Result<(), CycleError> {
         self.flush().await?;
         if self.lease_ended || self.report.stopped {
+            // Read again from the start of the queue.
+            self.session.inbox = None;
             return Ok(());
         }
-        self.pipeline
+        let delivered = self
+            .pipeline
             .deliver(self.session, attempts, self.stop)
-            .await
+            .await;
+        self.next_sequence = self.session.next_sequence();
+        delivered
     }
 
     async fn page(&mut self, page: Page) -> Result<(), CycleError> {

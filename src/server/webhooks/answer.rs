@@ -18,6 +18,8 @@ pub(super) enum Rejection {
         /// Seconds to wait.
         retry_after: u64,
     },
+    /// Headers beyond the bound.
+    Head,
     /// Neither JSON nor a form.
     ContentType,
     /// Too large, as received or decompressed.
@@ -44,6 +46,7 @@ impl Rejection {
             Self::Method => "method_not_allowed",
             Self::Address => "address_not_allowed",
             Self::RateLimited { .. } => "rate_limited",
+            Self::Head => "head_too_large",
             Self::ContentType => "unsupported_content",
             Self::TooLarge => "too_large",
             Self::SlowBody => "body_timeout",
@@ -61,6 +64,7 @@ impl Rejection {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Address => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Head => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -89,7 +93,7 @@ impl IntoResponse for Rejection {
         // What is left of the body would be read as the next request.
         if matches!(
             self,
-            Self::TooLarge | Self::SlowBody | Self::Broken | Self::Full
+            Self::Head | Self::TooLarge | Self::SlowBody | Self::Broken | Self::Full
         ) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -37,11 +37,13 @@ impl Hook {
     }
 }
 
+type ByName = HashMap<Arc<str>, Arc<Hook>>;
+
 /// All of them. Cheap to clone; clones see replacements.
 #[derive(Debug, Clone)]
 pub struct Hooks {
     store: Arc<dyn Store>,
-    current: Arc<RwLock<Arc<HashMap<Arc<str>, Arc<Hook>>>>>,
+    current: Arc<RwLock<Arc<ByName>>>,
 }
 
 impl Hooks {
@@ -98,7 +100,7 @@ impl Hooks {
         }
     }
 
-    fn all(&self) -> Arc<HashMap<Arc<str>, Arc<Hook>>> {
+    fn all(&self) -> Arc<ByName> {
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)

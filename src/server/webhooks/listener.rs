@@ -29,7 +29,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_mins(30);
 const MAX_CONNECTIONS: usize = 4_096;
 
 /// Bytes of a request's head; larger ones are answered 431.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
+pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// Headers of a request; more are answered 431.
 const MAX_HEADERS: usize = 100;

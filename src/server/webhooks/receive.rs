@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::address::client_of;
 use super::answer::{Rejection, plain};
 use super::hooks::Hook;
+use super::listener::MAX_HEAD_BYTES;
 use super::{PERMIT_BYTES, Peer, Public};
 use crate::server::router::json;
 use crate::store::Enqueued;
@@ -116,6 +117,15 @@ async fn receive(
     response
 }
 
+/// The size of a request's head. The connection bounds it too, but by what it reads at once.
+fn head_bytes(request: &Request) -> usize {
+    let headers = request.headers().iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    headers + request.uri().path().len() + request.uri().query().map_or(0, str::len)
+}
+
 /// What a 2xx stands for.
 enum Taken {
     Queued,
@@ -132,6 +142,9 @@ async fn take(
     query: Option<String>,
     request: Request,
 ) -> Result<Taken, Refused> {
+    if head_bytes(&request) > MAX_HEAD_BYTES {
+        return Err((Rejection::Head, ""));
+    }
     let allowed = &hook.config.webhook.allow_ips;
     if !allowed.is_empty() && !allowed.iter().any(|net| net.contains(&client)) {
         return Err((Rejection::Address, ""));

@@ -319,32 +319,7 @@ async fn append(
         bytes += one.bytes();
         outcomes.push(Enqueued::Queued);
     }
-    let forgotten = query(
-        "DELETE FROM delivery_ids WHERE (connector, claim) IN
-         (SELECT connector, claim FROM delivery_ids WHERE connector = ? AND seen_ms < ? LIMIT ?)",
-    )
-    .bind(connector)
-    .bind(oldest)
-    .bind(i64::try_from(FORGOTTEN_AT_ONCE).unwrap_or(i64::MAX))
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    ids -= forgotten.cast_signed();
-    let surplus = ids.saturating_sub(i64::try_from(limits.max_ids).unwrap_or(i64::MAX));
-    let mut evicted_ids = 0;
-    if surplus > 0 {
-        evicted_ids = query(
-            "DELETE FROM delivery_ids WHERE (connector, claim) IN
-             (SELECT connector, claim FROM delivery_ids WHERE connector = ?
-              ORDER BY seen_ms LIMIT ?)",
-        )
-        .bind(connector)
-        .bind(surplus)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
-        ids -= evicted_ids.cast_signed();
-    }
+    let evicted_ids = forget(&mut *connection, connector, oldest, limits, &mut ids).await?;
     query("UPDATE queues SET queued = ?, bytes = ?, ids = ? WHERE connector = ?")
         .bind(queued.cast_signed())
         .bind(bytes.cast_signed())
@@ -358,6 +333,43 @@ async fn append(
         queued,
         bytes,
     })
+}
+
+/// Forgets ids that aged out, and the oldest beyond their number; how many of those.
+async fn forget(
+    connection: &mut SqliteConnection,
+    connector: i64,
+    oldest: i64,
+    limits: &QueueLimits,
+    ids: &mut i64,
+) -> Result<u64, sqlx::Error> {
+    let forgotten = query(
+        "DELETE FROM delivery_ids WHERE (connector, claim) IN
+         (SELECT connector, claim FROM delivery_ids WHERE connector = ? AND seen_ms < ? LIMIT ?)",
+    )
+    .bind(connector)
+    .bind(oldest)
+    .bind(i64::try_from(FORGOTTEN_AT_ONCE).unwrap_or(i64::MAX))
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    *ids -= forgotten.cast_signed();
+    let surplus = ids.saturating_sub(i64::try_from(limits.max_ids).unwrap_or(i64::MAX));
+    if surplus <= 0 {
+        return Ok(0);
+    }
+    let evicted = query(
+        "DELETE FROM delivery_ids WHERE (connector, claim) IN
+             (SELECT connector, claim FROM delivery_ids WHERE connector = ?
+              ORDER BY seen_ms LIMIT ?)",
+    )
+    .bind(connector)
+    .bind(surplus)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    *ids -= evicted.cast_signed();
+    Ok(evicted)
 }
 
 fn millis(duration: Duration) -> i64 {
