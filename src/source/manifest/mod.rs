@@ -48,9 +48,9 @@ use futures::FutureExt as _;
 
 use self::catalog::{Manifest, describe};
 use self::errors::Secrets;
+use self::metadata::SignalMetadata;
 pub use self::mode::Mode;
 use self::reference::ResponseCache;
-use self::metadata::SignalMetadata;
 use self::retriever::{ParentCache, Retriever, Run};
 use self::stream::{Builder, Parts};
 use self::template::Context;

@@ -1,8 +1,6 @@
 //! Records that arrive by themselves: the same filter and transformations as listed ones, and the
 //! fetch of one where a delivery shows too little.
 
-use std::sync::atomic::AtomicBool;
-
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
@@ -58,17 +56,8 @@ impl ManifestSource {
             .map_err(|error| run.misconfigured(error))?;
         let requester = &built.parts.requester;
         let request = requester.plain(Method::GET, &path, None, &context)?;
-        let verdicts = OrMissing(Verdicts {
-            handler: &requester.errors,
-            refusals: run.refusals,
-            stream: run.stream,
-            config: run.config,
-            clock: run.clock,
-            secrets: run.secrets,
-            conditional: false,
-            ignored: AtomicBool::new(false),
-        });
-        let response = run.client.send(&request, &verdicts).await?;
+        let judge = OrMissing(run.verdicts(&requester.errors, false));
+        let response = requester.send(&run, &request, true, &judge).await?;
         if is_missing(response.status) {
             return Ok(None);
         }
