@@ -164,6 +164,21 @@ impl CycleStore for PreviewStore {
         self.kept.scan_versions(connector, each).await
     }
 
+    async fn get_versions(
+        &self,
+        connector: &str,
+        fields: &[Vec<u8>],
+    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
+        // What this read has found comes before what is kept.
+        let found = self.commits.get_versions(connector, fields).await?;
+        let kept = self.kept.get_versions(connector, fields).await?;
+        Ok(found
+            .into_iter()
+            .zip(kept)
+            .map(|(found, kept)| found.or(kept))
+            .collect())
+    }
+
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
         self.commits.commit(lease, commit).await
     }

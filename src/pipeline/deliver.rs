@@ -353,7 +353,7 @@ impl Work<'_> {
             self.commit().await?;
         }
         let detection = &self.pipeline.config.change_detection;
-        let rule = Rule::new(&spec.signal, detection, !spec.lists_everything);
+        let rule = Rule::new(&spec, detection);
         let now = self.pipeline.clock.now();
         match change.change {
             Change::Upsert => self.upsert(&spec, &rule, &change.record, now, of),

@@ -2,17 +2,14 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::versions::{KeyHash, TOMBSTONE, VersionTable, key_hash};
 use crate::connector::ChangeDetection;
 use crate::json::{self, Ignored, Pointer};
 use crate::signal::{ChangeKind, Signal, Version, Via};
-use crate::source::SignalRule;
+use crate::source::{StreamSpec, key_of};
 use crate::store::KnownVersion;
-
-/// A key longer than this is no key but a document.
-const MAX_KEY_BYTES: usize = 1024;
 
 /// How one stream's records are told apart.
 #[derive(Debug)]
@@ -25,6 +22,7 @@ pub struct Rule {
     /// Rewrite the day a record was last read when it is this many days old; `None` for streams
     /// whose versions do not age out.
     refresh_after_days: Option<u16>,
+    later_counts: bool,
 }
 
 /// What became of one record.
@@ -67,7 +65,8 @@ pub struct Removal {
 
 impl Rule {
     /// The stream's rule with what the configuration adds to it.
-    pub fn new(rule: &SignalRule, detection: &ChangeDetection, ages_out: bool) -> Self {
+    pub fn new(spec: &StreamSpec, detection: &ChangeDetection) -> Self {
+        let (rule, ages_out) = (&spec.signal, !spec.lists_everything);
         let ignore: Vec<Pointer> = rule
             .ignore
             .iter()
@@ -87,6 +86,7 @@ impl Rule {
             ignored: Ignored::new(&ignore),
             ordered: rule.ordered && rule.time.is_some(),
             refresh_after_days: ages_out.then_some(refresh),
+            later_counts: spec.later_counts,
         }
     }
 
@@ -116,7 +116,7 @@ impl Rule {
         now: Timestamp,
         via: Via,
     ) -> Detection {
-        let key = match self.key(record) {
+        let key = match key_of(record, &self.subject) {
             Ok(key) => key,
             Err(reason) => return Detection::Rejected(reason),
         };
@@ -125,7 +125,7 @@ impl Rule {
         let raw = xxh3_64(record) & !1 | 2;
         let known = table.get(hash);
         if let Some(known) = known {
-            if known.seen && via == Via::Poll {
+            if known.seen && via == Via::Poll && !self.later_counts {
                 return Detection::Repeated {
                     differs: !known.has_raw(raw),
                 };
@@ -205,7 +205,7 @@ impl Rule {
     /// Notes that a known record is still there, whatever became of its content; `false` when the
     /// record has no key.
     pub fn see(&self, record: &Bytes, table: &mut VersionTable) -> bool {
-        let Ok(key) = self.key(record) else {
+        let Ok(key) = key_of(record, &self.subject) else {
             return false;
         };
         table.see(key_hash(&key));
@@ -253,7 +253,7 @@ impl Rule {
         table: &VersionTable,
         received: Timestamp,
     ) -> Result<Option<Removal>, String> {
-        let key = self.key(record)?;
+        let key = key_of(record, &self.subject)?;
         let Some(known) = table
             .get(key_hash(&key))
             .filter(|known| !known.is_tombstone())
@@ -287,39 +287,7 @@ impl Rule {
 
     /// The key of a record, hashed, if it has one.
     pub fn key_hash(&self, record: &[u8]) -> Option<KeyHash> {
-        self.key(record).ok().map(|key| key_hash(&key))
-    }
-
-    fn key(&self, record: &[u8]) -> Result<String, String> {
-        let key = match &self.subject[..] {
-            [] => Version(xxh3_128(&json::compact(record)).to_be_bytes()).to_string(),
-            [pointer] => key_part(record, pointer)?,
-            several => {
-                let mut text = String::from("[");
-                let mut missing = 0;
-                for pointer in several {
-                    let part = json::get(record, pointer).unwrap_or(b"null");
-                    missing += usize::from(part == b"null");
-                    if text.len() > 1 {
-                        text.push(',');
-                    }
-                    text.push_str(&String::from_utf8_lossy(&json::compact(part)));
-                }
-                if missing == several.len() {
-                    return Err(format!("the record has no key at {}", self.subject[0]));
-                }
-                text + "]"
-            }
-        };
-        if key.is_empty() {
-            return Err(format!("the record's key at {} is empty", self.subject[0]));
-        }
-        if key.len() > MAX_KEY_BYTES {
-            return Err(format!(
-                "the record's key is longer than {MAX_KEY_BYTES} bytes"
-            ));
-        }
-        Ok(key)
+        key_of(record, &self.subject).ok().map(|key| key_hash(&key))
     }
 
     fn version(&self, record: &[u8]) -> Result<Version, json::SyntaxError> {
@@ -339,16 +307,6 @@ fn remember(table: &mut VersionTable, hash: KeyHash, known: KnownVersion, raw: u
     match via {
         Via::Poll => table.set(hash, known, raw),
         Via::Webhook => table.set_delivered(hash, known, raw),
-    }
-}
-
-fn key_part(record: &[u8], pointer: &Pointer) -> Result<String, String> {
-    match json::get(record, pointer) {
-        None | Some(b"null") => Err(format!("the record has no key at {pointer}")),
-        Some(part @ [b'{' | b'[', ..]) => {
-            Ok(String::from_utf8_lossy(&json::compact(part)).into_owned())
-        }
-        Some(scalar) => Ok(json::text_of(scalar).into_owned()),
     }
 }
 

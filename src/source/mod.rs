@@ -3,6 +3,7 @@
 //! A source deals in bytes and cursors. Keys, versions and changes are the pipeline's business:
 //! each stream says by a [`SignalRule`] where they stand in a record.
 
+mod key;
 pub mod manifest;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use crate::client::FetchError;
 use crate::json::Pointer;
 use crate::webhook::Webhooks;
 
+pub use key::key_of;
+
 /// One kind of record of a connector.
 #[derive(Debug, Clone)]
 pub struct StreamSpec {
@@ -26,6 +29,9 @@ pub struct StreamSpec {
     pub signal: SignalRule,
     /// Whether a complete read lists every record there is, so that one missing is deleted.
     pub lists_everything: bool,
+    /// Whether a record that is read twice in one poll counts as it was read later: the stream
+    /// tells changes in their order.
+    pub later_counts: bool,
     /// Set when the stream cannot be read: it needs a component this engine does not run.
     pub unavailable: Option<String>,
 }
@@ -64,6 +70,12 @@ pub struct ReadState {
 pub enum Event {
     /// Records, and what to remember once they are committed.
     Page(Page),
+    /// The provider voided the cursor: the stream is read again from its start, and what was seen
+    /// before does not count as seen.
+    Restart {
+        /// Index into [`Source::streams`].
+        stream: usize,
+    },
     /// A stream is read to its end, or to where it failed. Sent once per stream.
     End {
         /// Index into [`Source::streams`].
@@ -84,6 +96,9 @@ pub struct Page {
     pub records: Vec<Bytes>,
     /// Records that a transformation could not handle.
     pub rejected: Vec<Rejected>,
+    /// What the provider says is gone. It comes before `records`: where a key is in both, it was
+    /// made again.
+    pub deleted: Vec<Deleted>,
     /// The provider said that nothing changed (304): `records` is empty and says nothing about
     /// which records exist.
     pub not_modified: bool,
@@ -92,6 +107,15 @@ pub struct Page {
     pub done: Option<f64>,
     /// State fields to set in the commit that holds the last of these records.
     pub state: Vec<(String, Option<String>)>,
+}
+
+/// A record that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// Its key, as [`key_of`] makes it.
+    pub key: String,
+    /// Every record whose key begins with `key` and this is gone as well.
+    pub below: Option<Arc<str>>,
 }
 
 /// A record that could not be read, and why.
@@ -112,6 +136,8 @@ pub enum Outcome {
     /// first of the next page slipped into one that was already read, and no answer shows it.
     /// What is missing is gone when a second read misses it too.
     Counted,
+    /// Everything that changed since the last read was read: what was not named is as it was.
+    Changes,
     /// Every page was read, but the set of records may not be all there is (an edit moved
     /// records between pages, a 304 among fresh pages): cursors move, nothing is deleted.
     Drifted,

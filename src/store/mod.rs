@@ -59,6 +59,13 @@ pub trait CycleStore: Send + Sync + fmt::Debug {
         each: &mut (dyn for<'a> FnMut(&'a [u8], KnownVersion) + Send),
     ) -> Result<(), StoreError>;
 
+    /// The versions of these fields, in their order.
+    async fn get_versions(
+        &self,
+        connector: &str,
+        fields: &[Vec<u8>],
+    ) -> Result<Vec<Option<KnownVersion>>, StoreError>;
+
     /// Writes signals, versions, state, dead letters and acknowledgements, all or nothing, fenced by
     /// `lease`.
     /// Repeats identical bytes until the answer is definite or patience ends (`InDoubt`).
@@ -117,13 +124,6 @@ pub trait Store: CycleStore + QueueStore {
 
     /// The state, without any lease.
     async fn load_state(&self, connector: &str) -> Result<State, StoreError>;
-
-    /// The versions of these fields, in their order.
-    async fn get_versions(
-        &self,
-        connector: &str,
-        fields: &[Vec<u8>],
-    ) -> Result<Vec<Option<KnownVersion>>, StoreError>;
 
     /// Adds to counters and sets gauges of `metrics:connector:{name}`; not fenced.
     async fn record_metrics(

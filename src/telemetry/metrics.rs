@@ -105,6 +105,8 @@ metrics! {
         "Leases lost while held: expired, taken over, released by an operator.";
     VERSIONS_EVICTED = "versions_evicted_total", Counter, None, ["stream"],
         "Versions forgotten because of changeDetection.retentionDays or maxKeys.";
+    CURSOR_RESETS = "cursor_resets_total", Counter, None, ["stream"],
+        "Cursors that the provider did not know any more, so that everything was read again.";
     OUTPUT_STREAM_FULL = "output_stream_full_total", Counter, None, [],
         "Commits refused because the output stream was at outputMaxLen.";
     CONNECTOR_RESTARTS = "connector_restarts_total", Counter, None, [],
@@ -282,6 +284,11 @@ impl ConnectorMetrics {
     /// Versions were forgotten because of a bound.
     pub fn versions_evicted(&self, stream: &str, versions: u64) {
         self.count(VERSIONS_EVICTED, stream, versions);
+    }
+
+    /// The provider did not know a cursor any more.
+    pub fn cursor_reset(&self, stream: &str) {
+        self.count(CURSOR_RESETS, stream, 1);
     }
 
     /// The store answered a commit, or did not.

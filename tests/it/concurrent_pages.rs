@@ -96,6 +96,7 @@ streams:
             Event::End { outcome, .. } => {
                 assert!(matches!(outcome, Outcome::Counted), "{outcome:?}");
             }
+            Event::Restart { .. } => panic!("there is no cursor"),
         }
     }
     (ids, provider)

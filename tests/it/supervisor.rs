@@ -114,6 +114,7 @@ impl Process {
                 name: "s".into(),
                 signal: by_id(),
                 lists_everything: true,
+                later_counts: false,
                 unavailable: None,
             };
             let name = wish.config.name.clone();

@@ -33,6 +33,8 @@ impl Cycle<'_> {
         while let Some(event) = self.next_event(&mut reading).await? {
             match event {
                 Event::Page(page) => self.look_again(&page),
+                // What was seen before is there no less.
+                Event::Restart { .. } => {}
                 Event::End {
                     stream, outcome, ..
                 } => self.conclude(stream, outcome).await?,
@@ -85,7 +87,7 @@ impl Cycle<'_> {
                 self.report.failures.push((name, error.redacted()));
                 Ok(())
             }
-            Outcome::Drifted | Outcome::Stale | Outcome::Unchanged => {
+            Outcome::Drifted | Outcome::Stale | Outcome::Changes | Outcome::Unchanged => {
                 self.streams[stream].held.clear();
                 self.warn(format!(
                     "stream {name}: records moved while it was looked for those that seem to be gone; the next poll looks again"

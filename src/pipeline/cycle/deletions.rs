@@ -32,12 +32,7 @@ impl Cycle<'_> {
             ));
             return Ok(true);
         }
-        let publish = self
-            .pipeline
-            .config
-            .change_detection
-            .deletions
-            .unwrap_or(true);
+        let publish = self.publishes_deletions();
         let retention = self.pipeline.config.change_detection.retention_days;
         let retention = u16::try_from(retention).unwrap_or(u16::MAX);
         let oldest_grave = Some(day_of(self.pipeline.clock.now()).saturating_sub(retention));
@@ -111,6 +106,11 @@ impl Cycle<'_> {
             self.launch().await?;
         }
         Ok(())
+    }
+
+    pub(super) fn publishes_deletions(&self) -> bool {
+        let detection = &self.pipeline.config.change_detection;
+        detection.deletions.unwrap_or(true)
     }
 
     /// Forgets versions of an incremental stream that are too old or too many.

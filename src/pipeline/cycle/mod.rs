@@ -3,6 +3,7 @@
 mod commits;
 mod confirm;
 mod deletions;
+mod named;
 mod progress;
 mod reading;
 
@@ -107,7 +108,7 @@ impl<'c> Cycle<'c> {
     fn new(pipeline: &'c Pipeline, session: &'c mut Session, stop: &'c CancellationToken) -> Self {
         let detection = &pipeline.config.change_detection;
         let progress = |spec: &StreamSpec| StreamProgress {
-            rule: Rule::new(&spec.signal, detection, !spec.lists_everything),
+            rule: Rule::new(spec, detection),
             begun: None,
             known: 0,
             fetched: 0,
@@ -162,6 +163,7 @@ impl<'c> Cycle<'c> {
         while let Some(event) = self.next_event(&mut reading).await? {
             match event {
                 Event::Page(page) => self.page(page).await?,
+                Event::Restart { stream } => self.restart(stream),
                 Event::End {
                     stream,
                     outcome,
@@ -257,6 +259,7 @@ impl<'c> Cycle<'c> {
         self.report.summary.not_modified += u64::from(page.not_modified);
         self.report.summary.fetched += fetched;
 
+        self.delete_named(&name, page.deleted).await?;
         let mut skipped = 0;
         for record in &page.records {
             if self.batch.is_full(self.most) || self.batch.overflows_with(record.len()) {
@@ -372,7 +375,7 @@ impl<'c> Cycle<'c> {
                 }
                 state = Vec::new();
             }
-            Outcome::Complete | Outcome::Counted | Outcome::Unchanged => {}
+            Outcome::Complete | Outcome::Counted | Outcome::Changes | Outcome::Unchanged => {}
             // Cut short on purpose.
             Outcome::Drifted if self.pipeline.limit.is_some() => {}
             Outcome::Drifted => self.warn(format!(
@@ -410,6 +413,17 @@ impl<'c> Cycle<'c> {
                 table.clear_marks();
             }
         }
+    }
+
+    /// The stream is read again from its start.
+    fn restart(&mut self, stream: usize) {
+        let name = self.pipeline.source.streams()[stream].name.clone();
+        self.streams[stream].begun = None;
+        self.begin(stream);
+        self.pipeline.metrics.cursor_reset(&name);
+        self.warn(format!(
+            "stream {name}: the provider does not know the cursor any more; everything is read again"
+        ));
     }
 
     /// Keeps state for the next commit, unless the store has it already.

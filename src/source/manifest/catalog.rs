@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::fields::{list, problem, text, type_of, with_file};
+use super::fields::{list, optional, problem, text, type_of, with_file};
 use super::metadata::{self, Metadata};
 use super::resolve::resolve;
 use super::support::first_unsupported;
@@ -248,6 +248,7 @@ impl Manifest {
         let streams = streams(&document).map_err(|problem| vec![problem])?;
         let names: Vec<Arc<str>> = streams.iter().map(|(name, _)| name.clone()).collect();
         let metadata = metadata::read(&document, &names)?;
+        two_cursors(&document, &metadata)?;
         let kind = name.to_ascii_uppercase();
         let spec = document
             .get("spec")
@@ -270,6 +271,28 @@ impl Manifest {
             document,
             file: file.into(),
         })
+    }
+}
+
+/// A stream is read by dates or by a token, not by both.
+fn two_cursors(document: &Node, metadata: &Metadata) -> Result<(), Vec<Problem>> {
+    let streams = document.get("streams").map_or(&[][..], Node::items);
+    let problems: Vec<Problem> = streams
+        .iter()
+        .filter(|node| optional(node, "incremental_sync").is_some())
+        .filter_map(|node| {
+            let rules = metadata.streams.get(text(node, "name").ok()??)?;
+            Some(problem(
+                rules.cursor.as_ref()?.at,
+                "the stream has incremental_sync as well as a cursor of metadata.connector",
+                "remove one of them",
+            ))
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::errors::Refusals;
+use super::feed::StreamRules;
 use super::fields::{self, kind_name, problem};
 use super::template::Template;
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
@@ -38,6 +39,8 @@ pub struct Metadata {
     pub webhooks: Option<Arc<Webhooks>>,
     /// Streams that are only delivered and never read, and how their records become signals.
     pub pushed: Vec<(Arc<str>, SignalMetadata)>,
+    /// How streams are read beyond what Airbyte's format can say.
+    pub(super) streams: BTreeMap<Arc<str>, Arc<StreamRules>>,
 }
 
 /// `metadata.connector.signals.<stream>`
@@ -92,12 +95,13 @@ pub struct HealthCheck {
 }
 
 /// Keys of `metadata.connector`.
-pub(crate) const CONNECTOR_KEYS: [&str; 12] = [
+pub(crate) const CONNECTOR_KEYS: [&str; 13] = [
     "id",
     "version",
     "display_name",
     "poll_interval_seconds",
     "signals",
+    "streams",
     "health_check",
     "refusals",
     "rate_limits",
@@ -155,6 +159,17 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
                     metadata.signals.insert(name.clone(), signal);
                 }
             }
+            "streams" => {
+                for entry in value.entries() {
+                    let Some(name) = streams.iter().find(|name| ***name == *entry.key) else {
+                        reader.unknown("stream", &entry.key, entry.key_at, streams);
+                        continue;
+                    };
+                    if let Some(rules) = reader.stream_rules(&entry.key, &entry.value) {
+                        metadata.streams.insert(name.clone(), Arc::new(rules));
+                    }
+                }
+            }
             "health_check" => metadata.health_check = reader.health_check(value, at),
             "refusals" => metadata.refusals = reader.refusals(value),
             "rate_limits" => metadata.requests_per_second = reader.rate(value),
@@ -171,17 +186,29 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
     }
 }
 
+/// Collects the problems of what it reads.
 #[derive(Default)]
-struct Reader {
-    problems: Vec<Problem>,
+pub(super) struct Reader {
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Reader {
-    fn complain(&mut self, at: Position, message: impl Into<String>, fix: impl Into<String>) {
+    pub(super) fn complain(
+        &mut self,
+        at: Position,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
         self.problems.push(problem(at, message, fix));
     }
 
-    fn unknown<S: AsRef<str>>(&mut self, what: &str, name: &str, at: Position, known: &[S]) {
+    pub(super) fn unknown<S: AsRef<str>>(
+        &mut self,
+        what: &str,
+        name: &str,
+        at: Position,
+        known: &[S],
+    ) {
         let fix = match did_you_mean(name, known.iter().map(AsRef::as_ref)) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => {
@@ -193,7 +220,7 @@ impl Reader {
     }
 
     /// The members of a map that have a known name.
-    fn members<'n>(
+    pub(super) fn members<'n>(
         &mut self,
         place: &str,
         node: &'n Node,
@@ -214,7 +241,7 @@ impl Reader {
         members
     }
 
-    fn wrong(&mut self, key: &str, node: &Node, wanted: &str) {
+    pub(super) fn wrong(&mut self, key: &str, node: &Node, wanted: &str) {
         let found = kind_name(node);
         self.complain(
             node.at,
@@ -223,7 +250,7 @@ impl Reader {
         );
     }
 
-    fn text(&mut self, key: &str, node: &Node) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str, node: &Node) -> Option<String> {
         let text = node.as_str().map(str::to_owned);
         if text.is_none() {
             self.wrong(key, node, "text");
@@ -307,7 +334,7 @@ impl Reader {
         }
     }
 
-    fn pointers(&mut self, key: &str, node: &Node) -> Vec<Pointer> {
+    pub(super) fn pointers(&mut self, key: &str, node: &Node) -> Vec<Pointer> {
         match &node.kind {
             Kind::List(items) => items
                 .iter()

@@ -12,6 +12,7 @@ pub mod dpath;
 mod errors;
 mod expr;
 pub mod extract;
+mod feed;
 pub mod fields;
 pub mod filter;
 pub mod format;
@@ -136,20 +137,25 @@ impl ManifestSource {
         let mut streams: Vec<Option<Built>> = Vec::new();
         for (name, unavailable) in &manifest.streams {
             let signal = manifest.metadata.signals.get(name);
+            // The reference knows nothing of it.
+            let rules = match mode {
+                Mode::Worker => manifest.metadata.streams.get(name).map(|rules| &**rules),
+                Mode::Reference => None,
+            };
             let Some(node) = manifest.stream(name) else {
                 continue;
             };
             let parts = match unavailable {
                 Some(reason) => Err(reason.clone()),
                 None => builder
-                    .parts(node, signal)
+                    .stream(node, signal, rules)
                     .map_err(|problem| describe(&problem)),
             };
             let reason = parts
                 .as_ref()
                 .err()
                 .map(|why| format!("{}: {why}", manifest.file));
-            specs.push(stream::spec(name, node, signal, reason));
+            specs.push(stream::spec(name, node, signal, rules, reason));
             let version = manifest.version.as_deref();
             streams.push(parts.ok().map(|parts| Built {
                 parts,
@@ -157,7 +163,10 @@ impl ManifestSource {
                     Mode::Worker => configuration::shape_hash(
                         &config,
                         &manifest.spec,
-                        &node.to_value(),
+                        &match rules {
+                            Some(rules) => Value::Array(vec![node.to_value(), rules.value.clone()]),
+                            None => node.to_value(),
+                        },
                         version,
                     ),
                     // Its state says nothing of what was read.
@@ -243,6 +252,7 @@ fn pushed((name, signal): &(Arc<str>, SignalMetadata)) -> StreamSpec {
             ordered: signal.ordered,
         },
         lists_everything: false,
+        later_counts: false,
         unavailable: None,
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Requester {
     pub(super) mode: Mode,
     /// Whether its answers may be kept where several streams have this one as their parent.
     pub(super) may_keep: bool,
+    /// Whether the path may name another host, because it holds what an answer said.
+    guards_host: bool,
 }
 
 /// Query or headers.
@@ -110,7 +112,13 @@ impl Requester {
             },
             mode,
             may_keep: flag_or(node, "use_cache", true)?,
+            guards_host: false,
         })
+    }
+
+    /// Refuses addresses at another host than the base's: its path holds what an answer said.
+    pub(super) fn guard_host(&mut self) {
+        self.guards_host = true;
     }
 
     /// The address without a page token, in which the context's slice counts.
@@ -168,6 +176,9 @@ impl Requester {
             None => url.clone(),
         };
         let is_home = !self.mode.guards_credentials() || url.origin() == home.origin();
+        if self.guards_host {
+            self.stay_home(&home, context)?;
+        }
 
         let mut options = self.own_options(context)?;
         if is_home {
@@ -194,6 +205,21 @@ impl Requester {
             headers,
             body,
         })
+    }
+
+    /// Credentials would go wherever an answer says.
+    fn stay_home(&self, url: &Url, context: &Context<'_>) -> Result<(), FetchError> {
+        let base = self
+            .base
+            .text(context)
+            .map_err(|error| template("url_base", &error))?;
+        if parse_url(&base)?.origin() == url.origin() {
+            return Ok(());
+        }
+        Err(FetchError::Unusable(format!(
+            "the provider names an address at another host ({}), which is not asked",
+            url.host_str().unwrap_or_default()
+        )))
     }
 
     /// A request for another path of the same provider, without what the stream's own asks for.

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::cursor::DatetimeBasedCursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
+use super::feed::{Deleted, Detail, Feed, Marks, StreamRules};
 use super::fields::{flag, list, optional, problem, required, text, type_of};
 use super::metadata::{AbsentList, SignalMetadata};
 use super::mode::Mode;
@@ -50,6 +51,14 @@ pub(super) struct Parts {
     pub(super) key: Vec<Pointer>,
     /// What the stream is once there is state.
     pub(super) later: Option<Box<Later>>,
+    /// Which records say that they are gone.
+    pub(super) deleted: Option<Arc<Deleted>>,
+    /// How the whole of a record is fetched.
+    pub(super) detail: Option<Arc<Detail>>,
+    /// Where the token is from which changes are read.
+    pub(super) marks: Option<Arc<Marks>>,
+    /// How changes are read, where the stream has a token for them.
+    pub(super) feed: Option<Box<Feed>>,
 }
 
 impl Parts {
@@ -230,6 +239,10 @@ impl Builder<'_> {
                 .and_then(|signal| signal.subject.clone())
                 .unwrap_or_else(|| primary_key(node)),
             later: None,
+            deleted: None,
+            detail: None,
+            marks: None,
+            feed: None,
         })
     }
 
@@ -300,6 +313,7 @@ pub(super) fn spec(
     name: &Arc<str>,
     node: &Node,
     signal: Option<&SignalMetadata>,
+    rules: Option<&StreamRules>,
     unavailable: Option<String>,
 ) -> StreamSpec {
     let signal = signal.cloned().unwrap_or_default();
@@ -318,6 +332,7 @@ pub(super) fn spec(
             ignore: signal.ignore,
             ordered: signal.ordered,
         },
+        later_counts: rules.is_some_and(|rules| rules.cursor.is_some()),
         unavailable,
     }
 }

@@ -85,6 +85,19 @@ impl CycleStore for MemoryStore {
         Ok(())
     }
 
+    async fn get_versions(
+        &self,
+        connector: &str,
+        fields: &[Vec<u8>],
+    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
+        Ok(self.with(connector, |held| {
+            fields
+                .iter()
+                .map(|field| held.versions.get(field).copied())
+                .collect()
+        }))
+    }
+
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
         let answer = self.content().commit(lease, commit);
         self.shared.changed.notify_waiters();
@@ -193,19 +206,6 @@ impl Store for MemoryStore {
             .get(connector)
             .map(Connector::state)
             .unwrap_or_default())
-    }
-
-    async fn get_versions(
-        &self,
-        connector: &str,
-        fields: &[Vec<u8>],
-    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
-        Ok(self.with(connector, |held| {
-            fields
-                .iter()
-                .map(|field| held.versions.get(field).copied())
-                .collect()
-        }))
     }
 
     async fn record_metrics(

@@ -118,6 +118,14 @@ impl CycleStore for RedisStore {
         self.each_version(connector, each).await
     }
 
+    async fn get_versions(
+        &self,
+        connector: &str,
+        fields: &[Vec<u8>],
+    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
+        self.some_versions(connector, fields).await
+    }
+
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
         self.write(lease, &self.encode(lease, commit)).await
     }
@@ -181,14 +189,6 @@ impl Store for RedisStore {
             .await;
         let (versions, pairs) = self.checked(answer.and_then(reply::from))?;
         reply::state(pairs, versions)
-    }
-
-    async fn get_versions(
-        &self,
-        connector: &str,
-        fields: &[Vec<u8>],
-    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
-        self.some_versions(connector, fields).await
     }
 
     async fn record_metrics(

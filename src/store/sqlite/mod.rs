@@ -124,6 +124,17 @@ impl CycleStore for SqliteStore {
         ))?
     }
 
+    async fn get_versions(
+        &self,
+        connector: &str,
+        fields: &[Vec<u8>],
+    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
+        let name = self.named(connector);
+        on_reader!(self, |connection| state::get_versions(
+            connection, &name, fields
+        ))?
+    }
+
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
         let names = Names {
             connector: &self.named(&lease.connector),
@@ -221,17 +232,6 @@ impl Store for SqliteStore {
             query("COMMIT").execute(connection).await?;
             Ok::<_, Failure>(state)
         })
-    }
-
-    async fn get_versions(
-        &self,
-        connector: &str,
-        fields: &[Vec<u8>],
-    ) -> Result<Vec<Option<KnownVersion>>, StoreError> {
-        let name = self.named(connector);
-        on_reader!(self, |connection| state::get_versions(
-            connection, &name, fields
-        ))?
     }
 
     async fn record_metrics(

@@ -55,6 +55,7 @@ impl ScriptedSource {
             name: "s".into(),
             signal: rule,
             lists_everything,
+            later_counts: false,
             unavailable: None,
         };
         Arc::new(Self {

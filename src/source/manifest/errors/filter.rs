@@ -112,6 +112,14 @@ impl Filter {
         })
     }
 
+    /// The same conditions with another action.
+    pub(super) fn doing(self, action: Action) -> Self {
+        Self {
+            action: Some(action),
+            ..self
+        }
+    }
+
     pub(super) fn matches(
         &self,
         response: &Response,

@@ -6,6 +6,7 @@
 //! own wait is honoured whether the manifest names it or not.
 
 mod backoff;
+mod condition;
 mod filter;
 mod hint;
 mod message;
@@ -23,6 +24,7 @@ use super::template::{Context, EvalError};
 use backoff::Backoff;
 use filter::Filter;
 
+pub(super) use condition::Condition;
 pub(super) use message::Secrets;
 pub(super) use reference::Tries;
 pub(super) use refusal::Refusals;

@@ -174,6 +174,11 @@ impl Paginator {
         }
     }
 
+    /// Whether page tokens are addresses.
+    pub(super) fn follows_addresses(&self) -> bool {
+        matches!(self, Self::Pages(pages) if matches!(pages.token_place, Some(TokenPlace::Address)))
+    }
+
     /// The token of the page after `seen`; `None` when it is the last. `context` offers the
     /// configuration and the slice.
     pub(super) fn next(

@@ -42,6 +42,18 @@ pub fn resolve(file: &str, document: &Node) -> Result<Node, Problem> {
         .map_err(|problem| with_file(file, problem))
 }
 
+/// Resolves a part that stands outside the components, whose references are replaced already. It
+/// is a `kind`, whether it says so or not.
+pub(super) fn resolve_part(kind: &str, part: &Node) -> Result<Node, Problem> {
+    let mut part = part.clone();
+    if let Kind::Map(entries) = &mut part.kind
+        && !entries.iter().any(|entry| entry.key == "type")
+    {
+        entries.insert(0, synthetic_entry("type", kind, part.at));
+    }
+    parameters::hand_down(part).and_then(normalise::spellings)
+}
+
 /// The root may leave its type out.
 pub(super) fn add_source_type(mut document: Node) -> Node {
     if let Kind::Map(entries) = &mut document.kind

@@ -4,6 +4,7 @@
 //! the stream incomplete: then no cursor moves past it, and nothing is called deleted.
 
 mod extent;
+mod feed;
 mod guard;
 mod pages;
 mod partitions;
@@ -86,6 +87,20 @@ impl<'r> Run<'r> {
         }
     }
 
+    /// The same words, with the stream that they are about.
+    pub(super) fn named(&self, what: &str) -> String {
+        format!("stream {}: {what}", self.stream)
+    }
+
+    /// The same error, with the stream that it is about.
+    pub(super) fn in_stream(&self, error: FetchError) -> FetchError {
+        match error {
+            FetchError::Misconfigured(what) => FetchError::Misconfigured(self.named(&what)),
+            FetchError::Unusable(what) => FetchError::Unusable(self.named(&what)),
+            other => other,
+        }
+    }
+
     pub(super) fn misconfigured(&self, error: impl std::fmt::Display) -> FetchError {
         FetchError::Misconfigured(format!("stream {}: {error}", self.stream))
     }
@@ -130,11 +145,16 @@ struct Stored {
     state: Option<Value>,
     freshness: Option<Timestamp>,
     freshness_text: Option<String>,
+    /// Of a stream that is read by tokens: one per partition.
+    tokens: Option<Map>,
 }
 
 impl Retriever<'_> {
     /// Reads the stream and tells how that ended.
     pub(super) async fn read(&self, state: &ReadState, events: &Events) -> Result<(), Stopped> {
+        if let Some(feed) = &self.parts.feed {
+            return self.read_feed(feed, state, events).await;
+        }
         let stored = self.stored(state);
         let mut reading = Reading {
             retriever: self,
@@ -217,6 +237,10 @@ impl Retriever<'_> {
             state: value.get("state").cloned(),
             freshness: fresh.and_then(instant),
             freshness_text: fresh.map(str::to_owned),
+            tokens: match value.get("tokens") {
+                Some(Value::Object(tokens)) => Some(tokens.clone()),
+                _ => None,
+            },
         }
     }
 
@@ -305,6 +329,8 @@ pub(super) async fn probe(
         .of(&slice, &run.context())
         .map_err(|error| run.misconfigured(error))?;
     let page = Pages::new(run, parts, &slice, options, None)
+        // One shows that the others can be had as well.
+        .detailing(Some(1))
         .next(None)
         .await?;
     Ok(Probe::Records(page.map_or(0, |page| page.records.len())))

@@ -310,6 +310,7 @@ impl Reading<'_, '_> {
             stream: self.retriever.index,
             records,
             rejected: page.rejected,
+            deleted: page.deleted,
             not_modified: page.not_modified,
             done: part,
             state,

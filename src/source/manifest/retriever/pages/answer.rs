@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{Pages, shown};
 use crate::client::{FetchError, Response, without_query};
 use crate::json::{Value, get, text_of};
+use crate::source::Deleted;
 use crate::source::manifest::metadata::AbsentList;
 use crate::source::manifest::paginate::Answered;
 use crate::source::manifest::retriever::extent::Extent;
@@ -14,7 +15,7 @@ use crate::source::manifest::select::Selected;
 use crate::source::manifest::template::Literal;
 
 /// Largest body of a page after decompression.
-const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 
 /// What an answer holds.
 pub(super) struct Answer {
@@ -25,6 +26,10 @@ pub(super) struct Answer {
     pub(super) lacks_list: bool,
     /// What the listing holds, if this is its first page and the provider says so.
     pub(super) extent: Option<Extent>,
+    /// What it says is gone.
+    pub(super) deleted: Vec<Deleted>,
+    /// The token from which changes go on.
+    pub(super) cursor_token: Option<String>,
 }
 
 impl Pages<'_> {
@@ -74,19 +79,10 @@ impl Pages<'_> {
                 .records
                 .retain(|record| cursor.is_wanted(progress, record));
         }
-        if is_past {
-            return Ok(Answer {
-                selected,
-                freshness,
-                lacks_list,
-                next: None,
-                extent: None,
-            });
-        }
-        let next = self
-            .parts
-            .paginator
-            .after(&Answered {
+        let next = if is_past {
+            None
+        } else {
+            let answered = Answered {
                 headers: &response.headers,
                 documents: &documents,
                 extracted: selected.extracted,
@@ -94,7 +90,17 @@ impl Pages<'_> {
                 last: last.as_ref(),
                 token: self.token.as_ref(),
                 context: &context,
-            })
+            };
+            self.parts
+                .paginator
+                .after(&answered)
+                .map_err(|error| unusable(&error))?
+        };
+        let cursor_token = self
+            .cursor_token(response, &documents, &context)
+            .map_err(|error| unusable(&error))?;
+        let deleted = self
+            .sort_out(&mut selected, &documents, &context)
             .map_err(|error| unusable(&error))?;
         let is_first = self.read == 0 && next.is_some();
         let extent = is_first.then(|| Extent::of(&response.headers, documents.first()));
@@ -104,6 +110,8 @@ impl Pages<'_> {
             freshness,
             lacks_list,
             extent: extent.flatten(),
+            deleted,
+            cursor_token,
         })
     }
 

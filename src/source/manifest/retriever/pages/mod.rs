@@ -1,6 +1,9 @@
 //! The pages of one slice, one at a time: request, judge, decode, select, find the next.
 
 mod answer;
+mod details;
+mod mentions;
+mod void;
 
 use std::collections::VecDeque;
 
@@ -11,19 +14,25 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use self::answer::Answer;
+use self::details::Details;
+pub(super) use self::mentions::token_in;
+pub(super) use self::void::{Answered, exchange};
 use super::Run;
 use super::extent::Extent;
 use super::guard::{Drift, Found, MAX_PAGES, Progress as Advance};
 use super::validators::{Remembered, Validators};
 use crate::client::{FetchError, Request, Response, without_query};
-use crate::json::{Map, Value};
-use crate::source::Rejected;
+use crate::json::{Map, Value, validate};
 use crate::source::manifest::cursor::{OpenCursor, Progress};
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::requester::token_map;
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::stream::Parts;
 use crate::source::manifest::template::{Binding, Context, Literal};
+use crate::source::{Deleted, Rejected};
+
+/// The name of the token in templates.
+pub(super) const TOKEN: &str = "token";
 
 /// One slice on its way from page to page.
 pub(super) struct Pages<'r> {
@@ -45,6 +54,10 @@ pub(super) struct Pages<'r> {
     records: u64,
     read: usize,
     done: bool,
+    /// Records of a page whose details are fetched at most.
+    most: Option<usize>,
+    /// Set when an answer said that the token is void.
+    voided: Option<Voided>,
 }
 
 /// One page.
@@ -64,6 +77,17 @@ pub(super) struct Page {
     pub(super) freshness: Option<Timestamp>,
     /// The answer holds no list of records, not even an empty one.
     pub(super) lacks_list: bool,
+    /// What the answer says is gone.
+    pub(super) deleted: Vec<Deleted>,
+    /// The token from which changes go on after this page.
+    pub(super) cursor_token: Option<String>,
+}
+
+/// The provider does not know the token any more.
+#[derive(Debug)]
+pub(super) struct Voided {
+    /// Where it says to begin anew.
+    pub(super) restart_at: Option<String>,
 }
 
 /// A request, and what was remembered of the last answer to it.
@@ -79,9 +103,7 @@ struct Asked {
 /// The answer to a request.
 struct Fetched {
     asked: Asked,
-    response: Response,
-    /// The manifest tolerates it, though it is a refusal.
-    ignored: bool,
+    answered: Answered,
 }
 
 impl<'r> Pages<'r> {
@@ -108,6 +130,8 @@ impl<'r> Pages<'r> {
             records: 0,
             read: 0,
             done: false,
+            most: None,
+            voided: None,
         }
     }
 
@@ -120,6 +144,25 @@ impl<'r> Pages<'r> {
     /// Whether pages were found by counting, so that records may stand on none of them.
     pub(super) fn is_counted(&self) -> bool {
         self.is_counted
+    }
+
+    /// The same, beginning at the page of `token`.
+    pub(super) fn starting_at(mut self, token: Option<Literal>) -> Self {
+        if token.is_some() {
+            self.token = token;
+        }
+        self
+    }
+
+    /// The same, fetching the details of so many records of a page at most.
+    pub(super) fn detailing(mut self, most: Option<usize>) -> Self {
+        self.most = most;
+        self
+    }
+
+    /// Whether an answer said that the token is void.
+    pub(super) fn voided(&mut self) -> Option<Voided> {
+        self.voided.take()
     }
 
     /// Whether records moved between pages while they were read. A page that a cursor names
@@ -172,11 +215,11 @@ impl<'r> Pages<'r> {
                 self.named("no page was asked for"),
             ));
         };
-        let Fetched {
-            asked,
-            response,
-            ignored,
-        } = fetched?;
+        let Fetched { asked, answered } = fetched?;
+        let (response, ignored) = match answered {
+            Answered::Accepted { response, ignored } => (response, ignored),
+            Answered::Fits { response } => return Err(self.void(&response)),
+        };
         let Asked {
             request,
             key,
@@ -211,14 +254,19 @@ impl<'r> Pages<'r> {
             freshness,
             lacks_list,
             extent,
+            mut deleted,
+            cursor_token,
         } = self.read_answer(&response)?;
         self.extent = extent.or(self.extent);
         self.records += selected.extracted as u64;
         let stored = next.clone().map_or(Value::Null, Literal::into_json);
         let state = validators.and_then(|v| v.remember(key, &request, &response, stored));
-        self.advance
-            .page(&selected.records)
-            .map_err(|error| self.in_stream(error))?;
+        // Of a feed of changes two pages may well name the same records.
+        if !self.reads_changes() {
+            self.advance
+                .page(&selected.records)
+                .map_err(|error| self.in_stream(error))?;
+        }
         if self.is_counted
             || next
                 .as_ref()
@@ -227,12 +275,24 @@ impl<'r> Pages<'r> {
             self.is_counted = true;
             self.drift.watch(&selected.records);
         }
+        let mut rejected = selected.rejected;
+        let details = Details {
+            run: self.run,
+            parts: self.parts,
+            slice: self.slice,
+            most: self.most,
+        };
+        let records = details
+            .complete(selected.records, &mut rejected, &mut deleted)
+            .await?;
         let page = Page {
-            records: selected.records,
-            rejected: selected.rejected,
+            records,
+            rejected,
             state,
             freshness,
             lacks_list,
+            deleted,
+            cursor_token,
             ..Page::default()
         };
         self.finish(next, page)
@@ -333,41 +393,76 @@ impl<'r> Pages<'r> {
     }
 
     fn context<'c>(&'c self, token: Option<&'c Map>) -> Context<'c> {
-        let mut context = self.run.context();
-        context.set("stream_slice", self.slice.view());
-        context.set("next_page_token", token.map_or(Binding::None, Binding::Map));
-        for (name, value) in &self.slice.extra_fields {
-            context.set(name, value);
+        context(self.run, self.slice, token)
+    }
+
+    /// Whether the pages tell what changed since a token.
+    fn reads_changes(&self) -> bool {
+        self.slice.extra_fields.contains_key(TOKEN)
+    }
+
+    /// Notes that the token is void.
+    fn void(&mut self, response: &Response) -> FetchError {
+        let restart_at = self
+            .parts
+            .marks
+            .as_ref()
+            .and_then(|marks| marks.restart_at.as_ref());
+        let address = restart_at.map_or(Ok(None), |restart_at| {
+            // A refusal need not have a body.
+            let body = response.body.clone();
+            let documents: &[Bytes] = match validate(&body) {
+                Ok(()) => &[body],
+                Err(_) => &[],
+            };
+            token_in(restart_at, response, documents, &self.run.context())
+        });
+        match address {
+            Ok(restart_at) => {
+                self.voided = Some(Voided { restart_at });
+                FetchError::Rejected(self.named("the provider does not know the token any more"))
+            }
+            Err(error) => FetchError::Unusable(self.named(&format!("restart_at: {error}"))),
         }
-        context
     }
 
     fn named(&self, what: &str) -> String {
-        format!("stream {}: {what}", self.run.stream)
+        self.run.named(what)
     }
 
     fn in_stream(&self, error: FetchError) -> FetchError {
-        match error {
-            FetchError::Misconfigured(what) => FetchError::Misconfigured(self.named(&what)),
-            FetchError::Unusable(what) => FetchError::Unusable(self.named(&what)),
-            other => other,
-        }
+        self.run.in_stream(error)
     }
+}
+
+/// What templates of a slice's requests see.
+fn context<'c>(run: &'c Run<'_>, slice: &'c StreamSlice, token: Option<&'c Map>) -> Context<'c> {
+    let mut context = run.context();
+    context.set("stream_slice", slice.view());
+    context.set("next_page_token", token.map_or(Binding::None, Binding::Map));
+    for (name, value) in &slice.extra_fields {
+        context.set(name, value);
+    }
+    context
 }
 
 /// Sends one request until it is answered or given up.
 async fn send(run: &Run<'_>, parts: &Parts, asked: Asked) -> Result<Fetched, FetchError> {
-    let verdicts = run.verdicts(&parts.requester.errors, asked.remembered.is_some());
-    let response = parts
-        .requester
-        .send(run, &asked.request, asked.is_home, &verdicts)
-        .await?;
-    let ignored = verdicts.is_ignored();
-    Ok(Fetched {
-        asked,
-        response,
-        ignored,
-    })
+    let conditional = asked.remembered.is_some();
+    let when = parts
+        .marks
+        .as_ref()
+        .and_then(|marks| marks.reset_when.as_ref());
+    let answered = exchange(
+        run,
+        &parts.requester,
+        &asked.request,
+        asked.is_home,
+        conditional,
+        when,
+    )
+    .await?;
+    Ok(Fetched { asked, answered })
 }
 
 /// A token as templates see it.

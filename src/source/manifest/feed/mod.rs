@@ -1,0 +1,98 @@
+//! `metadata.connector.streams`: what a manifest says of one stream beyond Airbyte's format.
+//!
+//! A stream with a `cursor` is read in full once and from then on by what its provider says has
+//! changed since an opaque token. Independently of that, `deleted` tells records that say of
+//! themselves that they are gone, and `detail` fetches the whole of a record that a listing only
+//! names. `read` reads and checks the rules, `build` makes components of them.
+
+mod build;
+mod overlay;
+mod read;
+
+use std::sync::Arc;
+
+use super::errors::Condition;
+use super::expr::Expr;
+use super::extract::DpathExtractor;
+use super::requester::Requester;
+use super::select::RecordSelector;
+use super::stream::Parts;
+use crate::document::{Node, Position};
+use crate::json::{Pointer, Value};
+
+/// `metadata.connector.streams.<stream>`, before any configuration is known.
+#[derive(Debug, Clone)]
+pub(super) struct StreamRules {
+    pub(super) cursor: Option<CursorRules>,
+    pub(super) deleted: Option<Arc<Deleted>>,
+    pub(super) detail: Option<DetailRules>,
+    /// Identifies what is read, together with the stream itself.
+    pub(super) value: Value,
+}
+
+/// `cursor`: components as written, to be laid over the stream's own.
+#[derive(Debug, Clone)]
+pub(super) struct CursorRules {
+    /// Where it stands.
+    pub(super) at: Position,
+    marks: Arc<Marks>,
+    start: Option<(Node, Expr)>,
+    listing: Option<Node>,
+    changes: Node,
+}
+
+/// `detail`: components as written.
+#[derive(Debug, Clone)]
+pub(super) struct DetailRules {
+    requester: Node,
+    record_selector: Option<Node>,
+    gone_when: Option<Condition>,
+}
+
+/// How the answers of a stream with a cursor are read.
+#[derive(Debug, Clone)]
+pub(super) struct Marks {
+    /// The token, of an answer that has one.
+    pub(super) token: Expr,
+    /// Answers that say that the token, or the page token of a read under way, is void.
+    pub(super) reset_when: Option<Condition>,
+    /// Where such an answer says that reading everything begins.
+    pub(super) restart_at: Option<Expr>,
+}
+
+/// A stream that is read by what has changed. The stream's own parts read everything.
+#[derive(Debug, Clone)]
+pub(super) struct Feed {
+    /// Asked before everything is read: the token to go on from.
+    pub(super) start: Option<Start>,
+    /// Read what has changed since `token`.
+    pub(super) changes: Parts,
+}
+
+/// A request whose answer holds the first token.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) requester: Requester,
+    pub(super) token: Expr,
+}
+
+/// Which records are gone, by what the provider says.
+#[derive(Debug, Clone)]
+pub(super) struct Deleted {
+    /// Holds for a record that says that it is gone.
+    pub(super) when: Option<Expr>,
+    /// Where an answer lists what is gone, apart from its records.
+    pub(super) list: Option<DpathExtractor>,
+    /// The key in what is gone; empty: where the stream's records have it.
+    pub(super) key: Vec<Pointer>,
+    /// All keys that begin with the key and this are gone as well.
+    pub(super) below: Option<Arc<str>>,
+}
+
+/// The request for the whole of a record that a listing names.
+#[derive(Debug, Clone)]
+pub(super) struct Detail {
+    pub(super) requester: Requester,
+    pub(super) selector: RecordSelector,
+    pub(super) gone_when: Option<Condition>,
+}

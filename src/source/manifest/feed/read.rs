@@ -1,0 +1,380 @@
+//! Reads and checks the rules of a stream, as far as they need no configuration.
+
+use std::sync::Arc;
+
+use super::{CursorRules, Deleted, DetailRules, Marks, StreamRules};
+use crate::document::{Kind, Node, Problem};
+use crate::source::manifest::errors::Condition;
+use crate::source::manifest::expr::Expr;
+use crate::source::manifest::extract::DpathExtractor;
+use crate::source::manifest::metadata::Reader;
+use crate::source::manifest::resolve::resolve_part;
+use crate::source::manifest::support::first_unsupported;
+
+const STREAM_KEYS: [&str; 3] = ["cursor", "deleted", "detail"];
+const CURSOR_KEYS: [&str; 6] = [
+    "token",
+    "start",
+    "listing",
+    "changes",
+    "reset_when",
+    "restart_at",
+];
+const START_KEYS: [&str; 2] = ["requester", "token"];
+const LISTING_KEYS: [&str; 6] = [
+    "type",
+    "requester",
+    "record_selector",
+    "paginator",
+    "decoder",
+    "partition_router",
+];
+const CHANGES_KEYS: [&str; 5] = [
+    "type",
+    "requester",
+    "record_selector",
+    "paginator",
+    "decoder",
+];
+const DELETED_KEYS: [&str; 4] = ["when", "field_path", "key", "below"];
+const DETAIL_KEYS: [&str; 3] = ["requester", "record_selector", "gone_when"];
+const REQUESTER_KEYS: [&str; 14] = [
+    "type",
+    "$parameters",
+    "url",
+    "url_base",
+    "path",
+    "http_method",
+    "request_parameters",
+    "request_headers",
+    "request_body",
+    "request_body_json",
+    "request_body_data",
+    "authenticator",
+    "error_handler",
+    "use_cache",
+];
+
+impl Reader {
+    /// `metadata.connector.streams.<stream>`; `None` where something is wrong with it.
+    pub(in crate::source::manifest) fn stream_rules(
+        &mut self,
+        stream: &str,
+        node: &Node,
+    ) -> Option<StreamRules> {
+        let before = self.problems.len();
+        let mut rules = StreamRules {
+            cursor: None,
+            deleted: None,
+            detail: None,
+            value: node.to_value(),
+        };
+        let place = format!("streams.{stream}");
+        for (key, _, value) in self.members(&place, node, &STREAM_KEYS) {
+            match key {
+                "cursor" => rules.cursor = self.cursor(&place, value),
+                "deleted" => rules.deleted = Some(Arc::new(self.deleted(&place, value))),
+                _ => rules.detail = self.detail(&place, value),
+            }
+        }
+        (self.problems.len() == before).then_some(rules)
+    }
+
+    fn cursor(&mut self, place: &str, node: &Node) -> Option<CursorRules> {
+        let place = format!("{place}.cursor");
+        let (mut token, mut start, mut listing, mut changes) = (None, None, None, None);
+        let (mut reset_when, mut restart_at) = (None, None);
+        for (key, _, value) in self.members(&place, node, &CURSOR_KEYS) {
+            match key {
+                "token" => token = self.expr("token", value, node),
+                "start" => start = self.start(&place, value),
+                "listing" => listing = self.retriever(&place, key, value, &LISTING_KEYS),
+                "changes" => changes = self.retriever(&place, key, value, &CHANGES_KEYS),
+                "reset_when" => reset_when = self.condition(&place, key, value),
+                _ => restart_at = self.expr("restart_at", value, node),
+            }
+        }
+        let has = |key: &str| node.get(key).is_some();
+        if !has("token") {
+            self.complain(
+                node.at,
+                format!("{place} has no token"),
+                "say where an answer holds it, as in token: \"{{ response.cursor }}\"",
+            );
+        }
+        if !has("changes") {
+            self.complain(
+                node.at,
+                format!("{place} has no changes"),
+                "say how changes since the token are asked for, as in changes: { requester: { \
+                 request_parameters: { since: \"{{ token }}\" } } }",
+            );
+        }
+        if has("restart_at") && !has("reset_when") {
+            self.complain(
+                node.at,
+                format!("{place} has restart_at without reset_when"),
+                "add reset_when, which says what answer it is read from",
+            );
+        }
+        let token = token?;
+        Some(CursorRules {
+            at: node.at,
+            start: start.map(|(requester, own)| (requester, own.unwrap_or_else(|| token.clone()))),
+            listing,
+            changes: changes?,
+            marks: Arc::new(Marks {
+                token,
+                reset_when,
+                restart_at,
+            }),
+        })
+    }
+
+    /// The requester of the first token, and the template of the token if it has one of its own.
+    fn start(&mut self, place: &str, node: &Node) -> Option<(Node, Option<Expr>)> {
+        let place = format!("{place}.start");
+        let mut requester = None;
+        let mut token = None;
+        for (key, _, value) in self.members(&place, node, &START_KEYS) {
+            match key {
+                "requester" => requester = self.requester(&place, value),
+                _ => token = self.expr("token", value, node),
+            }
+        }
+        self.needs_requester(&place, node);
+        Some((requester?, token))
+    }
+
+    fn deleted(&mut self, place: &str, node: &Node) -> Deleted {
+        let place = format!("{place}.deleted");
+        let mut deleted = Deleted {
+            when: None,
+            list: None,
+            key: Vec::new(),
+            below: None,
+        };
+        for (key, _, value) in self.members(&place, node, &DELETED_KEYS) {
+            match key {
+                "when" => deleted.when = self.expr("when", value, node),
+                "field_path" => {
+                    let part = resolve_part("DpathExtractor", node);
+                    deleted.list = self.good(part.and_then(|part| DpathExtractor::build(&part)));
+                }
+                "key" => deleted.key = self.pointers(key, value),
+                _ => deleted.below = self.text(key, value).map(Into::into),
+            }
+        }
+        if node.get("when").is_none() && node.get("field_path").is_none() {
+            self.complain(
+                node.at,
+                format!("{place} does not say what is deleted"),
+                "add when, a predicate on a record, or field_path, the list of what is gone",
+            );
+        }
+        deleted
+    }
+
+    fn detail(&mut self, place: &str, node: &Node) -> Option<DetailRules> {
+        let place = format!("{place}.detail");
+        let (mut requester, mut record_selector, mut gone_when) = (None, None, None);
+        for (key, _, value) in self.members(&place, node, &DETAIL_KEYS) {
+            match key {
+                "requester" => requester = self.requester(&place, value),
+                "record_selector" => {
+                    record_selector = self.good(resolve_part("RecordSelector", value));
+                }
+                _ => gone_when = self.condition(&place, key, value),
+            }
+        }
+        self.needs_requester(&place, node);
+        Some(DetailRules {
+            requester: requester?,
+            record_selector,
+            gone_when,
+        })
+    }
+
+    fn needs_requester(&mut self, place: &str, node: &Node) {
+        if node.get("requester").is_none() {
+            self.complain(
+                node.at,
+                format!("{place} has no requester"),
+                "add what differs from the stream's own, as in requester: { path: /v1/me }",
+            );
+        }
+    }
+
+    fn condition(&mut self, place: &str, key: &str, node: &Node) -> Option<Condition> {
+        let place = format!("{place}.{key}");
+        let said = self.members(&place, node, &Condition::KEYS);
+        if said.is_empty() && matches!(node.kind, Kind::Map(_)) && node.entries().is_empty() {
+            self.complain(
+                node.at,
+                format!("{place} is empty, so it never holds"),
+                "add http_codes, predicate or error_message_contains",
+            );
+        }
+        for (key, _, value) in said {
+            let is_status = |code: &Node| matches!(code.kind, Kind::Int(100..=599));
+            if key == "http_codes" && !value.items().iter().all(is_status) {
+                self.complain(
+                    value.at,
+                    format!("{place}.http_codes holds what is no status of HTTP"),
+                    "write a list of numbers, as in [404, 410]",
+                );
+            }
+        }
+        self.good(Condition::build(node))
+    }
+
+    /// A retriever of which only what differs is said.
+    fn retriever(&mut self, place: &str, key: &str, node: &Node, known: &[&str]) -> Option<Node> {
+        let place = format!("{place}.{key}");
+        for (key, _, value) in self.members(&place, node, known) {
+            if key == "requester" {
+                self.requester(&place, value);
+            }
+        }
+        self.supported(resolve_part("SimpleRetriever", node))
+    }
+
+    fn requester(&mut self, place: &str, node: &Node) -> Option<Node> {
+        let place = format!("{place}.requester");
+        self.members(&place, node, &REQUESTER_KEYS);
+        self.supported(resolve_part("HttpRequester", node))
+    }
+
+    fn supported(&mut self, part: Result<Node, Problem>) -> Option<Node> {
+        let part = self.good(part)?;
+        match first_unsupported(&part) {
+            None => Some(part),
+            Some(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn expr(&mut self, key: &str, value: &Node, owner: &Node) -> Option<Expr> {
+        self.good(Expr::of(key, value, owner))
+    }
+
+    fn good<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.problems.push(problem)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::source::manifest::catalog::Manifest;
+
+    /// The problems of a manifest whose one stream has these rules.
+    fn problems(rules: &str) -> Vec<String> {
+        let text = format!(
+            "type: DeclarativeSource
+streams:
+  - name: a
+    primary_key: id
+    retriever:
+      type: SimpleRetriever
+      requester: {{ type: HttpRequester, url_base: https://a.test, path: /a }}
+      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [] }} }}
+metadata:
+  connector:
+    streams:
+{rules}"
+        );
+        match Manifest::read("m.yaml", &text, "m") {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn rules_that_fit_are_accepted() {
+        let rules = r#"      a:
+        cursor:
+          token: "{{ response.next }}"
+          changes: { requester: { request_parameters: { since: "{{ token }}" } } }
+          reset_when: { http_codes: [410], predicate: "{{ response.gone }}" }
+        deleted: { when: "{{ record.gone }}", key: /id }
+        detail: { requester: { path: "/a/{{ record.id }}" }, gone_when: { http_codes: [404] } }
+"#;
+        assert_eq!(problems(rules), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_problem_names_its_place_and_fix() {
+        let rules = r#"      b: {}
+      a:
+        cursr: {}
+        cursor:
+          token: "{{ response.next"
+          changes: { requester: { pth: /b }, paginater: {} }
+          reset_when: { http_codes: [1], predicat: "x" }
+          restart_at: [1]
+        deleted: { key: id }
+        detail: { gone_when: {} }
+"#;
+        assert_eq!(
+            problems(rules),
+            [
+                "m.yaml:12:7: unknown stream \"b\" (known: a)",
+                "m.yaml:14:9: unknown key in streams.a \"cursr\" (did you mean \"cursor\"?)",
+                "m.yaml:16:18: the template of token cannot be read: missing `}}` (check its brackets, quotation marks and filters)",
+                "m.yaml:17:35: unknown key in streams.a.cursor.changes.requester \"pth\" (did you mean \"path\"?)",
+                "m.yaml:17:46: unknown key in streams.a.cursor.changes \"paginater\" (did you mean \"paginator\"?)",
+                "m.yaml:18:37: streams.a.cursor.reset_when.http_codes holds what is no status of HTTP (write a list of numbers, as in [404, 410])",
+                "m.yaml:18:42: unknown key in streams.a.cursor.reset_when \"predicat\" (did you mean \"predicate\"?)",
+                "m.yaml:19:23: restart_at is a list (make it text (a template in quotation marks))",
+                "m.yaml:20:18: streams.a.deleted does not say what is deleted (add when, a predicate on a record, or field_path, the list of what is gone)",
+                "m.yaml:20:25: key is no JSON pointer (a JSON pointer starts with a slash, as in /fields/updated)",
+                "m.yaml:21:17: streams.a.detail has no requester (add what differs from the stream's own, as in requester: { path: /v1/me })",
+                "m.yaml:21:30: streams.a.detail.gone_when is empty, so it never holds (add http_codes, predicate or error_message_contains)",
+            ]
+            .map(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn what_the_guide_shows_is_accepted() {
+        let page = include_str!("../../../../docs/creating-connectors.md");
+        let (_, section) = page.split_once("## What changed since a token").unwrap();
+        let mut examples = section.split("```yaml\n").skip(1);
+        let example = |block: &str| {
+            let (text, _) = block.split_once("```").unwrap();
+            let (_, rules) = text.split_once("streams:\n").unwrap();
+            let named = rules.replace("files:", "a:").replace("messages:\n", "a:\n");
+            let indent = 6 - (named.len() - named.trim_start().len());
+            named
+                .lines()
+                .map(|line| " ".repeat(indent) + line)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        for _ in 0..2 {
+            let rules = example(examples.next().unwrap());
+            assert!(rules.contains("      a:\n        cursor:"), "{rules}");
+            assert_eq!(problems(&rules), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_cursor_says_what_it_needs() {
+        let found = problems("      a:\n        cursor: {}\n        deleted: {}\n");
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(
+            found[0].contains("m.yaml:13:17: streams.a.cursor has no token"),
+            "{found:?}"
+        );
+        assert!(
+            found[1].contains("streams.a.cursor has no changes"),
+            "{found:?}"
+        );
+        assert!(
+            found[2].contains("does not say what is deleted"),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! Fetches the whole of each record that a listing or a feed of changes only names.
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
+use http::StatusCode;
+
+use super::answer::MAX_BODY_BYTES;
+use super::context;
+use super::void::{Answered, exchange};
+use crate::client::{FetchError, without_query};
+use crate::json::parse;
+use crate::source::manifest::feed::Detail;
+use crate::source::manifest::options::RequestOptions;
+use crate::source::manifest::retriever::Run;
+use crate::source::manifest::slice::StreamSlice;
+use crate::source::manifest::stream::Parts;
+use crate::source::{Deleted, Rejected, key_of};
+
+/// What became of a record that was asked for.
+enum Found {
+    Whole(Bytes),
+    Rejected(Rejected),
+    /// It was deleted after it was named.
+    Gone(Deleted),
+    /// The manifest's filter does not want it.
+    Unwanted,
+}
+
+/// What the details of one slice have in common.
+pub(super) struct Details<'r> {
+    pub(super) run: &'r Run<'r>,
+    pub(super) parts: &'r Parts,
+    pub(super) slice: &'r StreamSlice,
+    /// Records of a page that are completed at most; the others are left out.
+    pub(super) most: Option<usize>,
+}
+
+impl Details<'_> {
+    /// Puts whole records in the place of those that are only named. Without a rule for it they
+    /// stay as they are.
+    pub(super) async fn complete(
+        &self,
+        records: Vec<Bytes>,
+        rejected: &mut Vec<Rejected>,
+        deleted: &mut Vec<Deleted>,
+    ) -> Result<Vec<Bytes>, FetchError> {
+        let Some(detail) = self.parts.detail.as_deref() else {
+            return Ok(records);
+        };
+        let most = self.most.unwrap_or(usize::MAX);
+        let mut found = stream::iter(records.into_iter().take(most))
+            .map(|record| self.whole(detail, record))
+            // In order, as many at once as the manifest allows.
+            .buffered(self.parts.ahead.max(1));
+        let mut whole = Vec::new();
+        while let Some(found) = found.next().await {
+            match found? {
+                Found::Whole(record) => whole.push(record),
+                Found::Rejected(record) => rejected.push(record),
+                Found::Gone(gone) => deleted.push(gone),
+                Found::Unwanted => {}
+            }
+        }
+        Ok(whole)
+    }
+
+    async fn whole(&self, detail: &Detail, named: Bytes) -> Result<Found, FetchError> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            FetchError::Unusable(self.run.named(&format!("the detail of a record: {error}")))
+        };
+        let record = parse(&named).map_err(|error| unusable(&error))?;
+        let context = context(self.run, self.slice, None).with("record", &record);
+        let request = detail
+            .requester
+            .request(None, RequestOptions::default(), &context)
+            .map_err(|error| self.run.in_stream(error))?;
+        let when = detail.gone_when.as_ref();
+        let response =
+            match exchange(self.run, &detail.requester, &request, true, false, when).await? {
+                Answered::Fits { .. } => {
+                    return Ok(match key_of(&named, &self.parts.key) {
+                        Ok(key) => Found::Gone(Deleted { key, below: None }),
+                        Err(reason) => Found::Rejected(Rejected {
+                            data: named,
+                            reason,
+                        }),
+                    });
+                }
+                Answered::Accepted { response, ignored } => {
+                    if ignored || matches!(response.status, StatusCode::NO_CONTENT) {
+                        return Err(FetchError::Rejected(self.run.named(&format!(
+                            "{} answered {} without the record that was asked for",
+                            without_query(&response.url),
+                            response.status
+                        ))));
+                    }
+                    response
+                }
+            };
+        let documents = self
+            .parts
+            .decoder
+            .decode(response.body.clone(), MAX_BODY_BYTES)
+            .map_err(|error| unusable(&error))?;
+        let mut selected = detail
+            .selector
+            .select(&documents, &context)
+            .map_err(|error| unusable(&error))?;
+        if let Some(rejected) = selected.rejected.pop() {
+            return Ok(Found::Rejected(rejected));
+        }
+        match (selected.records.pop(), selected.records.is_empty()) {
+            (None, _) if selected.extracted == 0 => Err(unusable(&format!(
+                "{} answered without a record",
+                without_query(&response.url)
+            ))),
+            (None, _) => Ok(Found::Unwanted),
+            (Some(record), true) => Ok(Found::Whole(record)),
+            (Some(_), false) => Err(unusable(&format!(
+                "{} answered with several records",
+                without_query(&response.url)
+            ))),
+        }
+    }
+}
