@@ -14,9 +14,19 @@ fn environment() -> BTreeMap<String, String> {
         ("JIRA_EMAIL", "bot@example.org"),
         ("JIRA_API_TOKEN", "a-token"),
         ("GITHUB_TOKEN", "a-token"),
+        ("GITHUB_WEBHOOK_SECRET", "a-secret"),
         ("LINEAR_API_KEY", "lin_api_0000"),
         ("SLACK_BOT_TOKEN", "xoxb-0000"),
-        ("VERTEX_ACCESS_TOKEN", "ya29.0000"),
+        ("GOOGLE_CLIENT_ID", "0000.apps.googleusercontent.com"),
+        ("GOOGLE_CLIENT_SECRET", "a-secret"),
+        ("GOOGLE_REFRESH_TOKEN", "1//0000"),
+        ("GOOGLE_SERVICE_ACCOUNT_KEY", "{\"client_email\":\"a@b\"}"),
+        ("MS_CLIENT_ID", "an-id"),
+        ("MS_CLIENT_SECRET", "a-secret"),
+        ("MS_REFRESH_TOKEN", "a-token"),
+        ("DROPBOX_APP_KEY", "a-key"),
+        ("DROPBOX_APP_SECRET", "a-secret"),
+        ("DROPBOX_REFRESH_TOKEN", "a-token"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

@@ -13,6 +13,10 @@ use crate::document::{Node, Problem, parse_yaml};
 /// The built-in manifests: file name and text. A provider is one line here and one file there.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
     (
+        "dropbox.yaml",
+        include_str!("../../../config/connectors/dropbox.yaml"),
+    ),
+    (
         "github.yaml",
         include_str!("../../../config/connectors/github.yaml"),
     ),
@@ -27,6 +31,10 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     (
         "noaa_weather.yaml",
         include_str!("../../../config/connectors/noaa_weather.yaml"),
+    ),
+    (
+        "onedrive.yaml",
+        include_str!("../../../config/connectors/onedrive.yaml"),
     ),
     (
         "slack.yaml",
