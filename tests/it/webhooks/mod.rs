@@ -1,10 +1,12 @@
 //! Webhooks: what is trusted, what it becomes, and what is refused.
 
 mod arbitrary;
+mod crash;
 mod kit;
 mod provider;
 mod recorded;
 mod serving;
+mod soak;
 mod vectors;
 
 use std::path::{Path, PathBuf};

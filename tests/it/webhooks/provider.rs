@@ -171,6 +171,14 @@ impl Site {
         }
     }
 
+    /// Another time between polls.
+    pub fn poll_every(&self, millis: u64) {
+        let path = self.home.path().join("connectors.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config["connectors"][0]["pollIntervalMs"] = millis.into();
+        std::fs::write(path, config.to_string()).unwrap();
+    }
+
     pub fn path(&self) -> &Path {
         self.home.path()
     }
