@@ -168,8 +168,8 @@ async fn a_newer_file_is_refused_by_name() {
         "{error}"
     );
     assert!(error.contains(&path.display().to_string()), "{error}");
-    // Refusing changes nothing.
-    execute(&path, "PRAGMA user_version = 1").await;
+    // Refusing changes nothing: with its own version back it is the file it was.
+    execute(&path, "PRAGMA user_version = 2").await;
     open(&path).await;
 }
 
