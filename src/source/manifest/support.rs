@@ -6,7 +6,7 @@ use super::format;
 use crate::document::{Kind, Node, Problem};
 
 /// Component types that run, or that do not matter to a read.
-pub(super) const SUPPORTED: [&str; 54] = [
+pub(super) const SUPPORTED: [&str; 57] = [
     "DeclarativeStream",
     "StateDelegatingStream",
     "SimpleRetriever",
@@ -61,6 +61,9 @@ pub(super) const SUPPORTED: [&str; 54] = [
     "IterableDecoder",
     "CsvDecoder",
     "GzipDecoder",
+    "JsonItemsDecoder",
+    "XmlDecoder",
+    "ZipfileDecoder",
 ];
 
 /// Fields whose content is no component: schemas, and what only the reference uses.

@@ -1,7 +1,10 @@
 //! Decoders: from the bytes of an answer to JSON documents.
 
 mod csv;
+mod items;
 mod reference;
+mod xml;
+mod zip;
 
 use std::io::Read;
 
@@ -9,6 +12,7 @@ use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 
 use self::csv::Csv;
+use self::items::JsonItems;
 use super::fields;
 use crate::document::{Node, Problem};
 use crate::json::{self, Map, SyntaxError, Value};
@@ -25,8 +29,14 @@ pub enum Decoder {
     Iterable,
     /// Every row after the header becomes an object of texts.
     Csv(Csv),
+    /// The elements of a list within one JSON document.
+    JsonItems(JsonItems),
+    /// The body is one XML document.
+    Xml,
     /// Another format, compressed.
     Gzip(Box<Decoder>),
+    /// Another format, in every file of an archive.
+    Zip(Box<Decoder>),
 }
 
 /// Why a body cannot be decoded.
@@ -35,6 +45,15 @@ pub enum DecodeError {
     /// The compressed data is broken.
     #[error("the answer cannot be decompressed")]
     Gzip(#[source] std::io::Error),
+    /// It is no JSON, where only JSON can be looked into.
+    #[error("the answer is not valid JSON: {0}")]
+    Json(SyntaxError),
+    /// It is no XML.
+    #[error("the answer is not valid XML: {0}")]
+    Xml(String),
+    /// It is no archive.
+    #[error("the answer is no readable ZIP archive: {0}")]
+    Zip(String),
     /// It decompresses or decodes to more than the limit.
     #[error("the answer is larger than {limit_bytes} bytes when decoded")]
     TooLarge {
@@ -58,12 +77,15 @@ const MAX_DOCUMENTS: usize = 1_000_000;
 /// Compressed data starts so.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-const KNOWN: [&str; 5] = [
+const KNOWN: [&str; 8] = [
     "JsonDecoder",
     "JsonlDecoder",
     "IterableDecoder",
     "CsvDecoder",
+    "JsonItemsDecoder",
+    "XmlDecoder",
     "GzipDecoder",
+    "ZipfileDecoder",
 ];
 
 impl Decoder {
@@ -78,6 +100,12 @@ impl Decoder {
                 let inner = fields::required(node, "decoder")?;
                 Self::Gzip(Box::new(Self::build(inner)?))
             }
+            "ZipfileDecoder" => {
+                let inner = fields::required(node, "decoder")?;
+                Self::Zip(Box::new(Self::build(inner)?))
+            }
+            "JsonItemsDecoder" => Self::JsonItems(JsonItems::build(node)?),
+            "XmlDecoder" => Self::Xml,
             _ => return Err(fields::unknown_type(node, "decoder", &KNOWN)),
         })
     }
@@ -102,7 +130,10 @@ impl Decoder {
                 }
             }
             Self::Csv(csv) => csv.decode(&body, &mut documents)?,
+            Self::JsonItems(items) => items.decode(body, &mut documents)?,
+            Self::Xml => documents.add(xml::decode(&body)?.to_json().into())?,
             Self::Gzip(inner) => return inner.decode(decompress(body, limit_bytes)?, limit_bytes),
+            Self::Zip(inner) => zip::decode(inner, &body, limit_bytes, &mut documents)?,
         }
         Ok(documents.all)
     }

@@ -28,7 +28,16 @@ impl Decoder {
             Self::Gzip(inner) => {
                 inner.decode_as_the_reference(decompress(body, limit_bytes)?, limit_bytes)
             }
-            Self::Jsonl | Self::Iterable | Self::Csv(_) => self.decode(body, limit_bytes),
+            Self::Xml => match self.decode(body, limit_bytes) {
+                Err(DecodeError::Xml(error)) => {
+                    tracing::warn!(%error, "an answer is no XML and counts as empty");
+                    Ok(vec![Bytes::from_static(b"{}")])
+                }
+                result => result,
+            },
+            Self::Jsonl | Self::Iterable | Self::Csv(_) | Self::JsonItems(_) | Self::Zip(_) => {
+                self.decode(body, limit_bytes)
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use proptest::prelude::*;
+
 use super::{DecodeError, Decoder};
 use crate::document::parse_yaml;
 
@@ -107,11 +109,133 @@ fn few_bytes_do_not_become_many() {
 }
 
 #[test]
+fn xml_becomes_an_object_as_in_python() {
+    let xml = "{type: XmlDecoder}";
+    for (body, expected) in [
+        ("<a/>", r#"{"a":null}"#),
+        ("<a> x </a>", r#"{"a":"x"}"#),
+        (
+            "<?xml version=\"1.0\"?><!-- c --><r><i id='1'>one</i><i id=\"2\"/><e> </e></r>",
+            r##"{"r":{"i":[{"@id":"1","#text":"one"},{"@id":"2"}],"e":null}}"##,
+        ),
+        (
+            "<n:r xmlns:n='u'>a&amp;b<n:c>&#65;<![CDATA[<]]></n:c>d</n:r>",
+            r##"{"n:r":{"@xmlns:n":"u","n:c":"A<","#text":"a&bd"}}"##,
+        ),
+        (
+            "<l><i>1</i><i>2</i><i>3</i></l>",
+            r#"{"l":{"i":["1","2","3"]}}"#,
+        ),
+    ] {
+        assert_eq!(decoded(xml, body.as_bytes()), [expected], "{body}");
+    }
+    assert_eq!(
+        decoded(
+            xml,
+            b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xe9</a>"
+        ),
+        ["{\"a\":\"\u{e9}\"}"]
+    );
+    let deep = "<a>".repeat(100_000);
+    let bomb = "<!DOCTYPE a [<!ENTITY b \"x\">]><a>&b;</a>";
+    for wrong in [
+        "",
+        "<a>",
+        "<a></b>",
+        "</a>",
+        "{}",
+        "<a>&b;</a>",
+        bomb,
+        &deep,
+        "<a/><b",
+    ] {
+        let result = decoder(xml).decode(wrong.to_owned().into(), 1 << 20);
+        assert!(
+            matches!(result, Err(DecodeError::Xml(_))),
+            "{wrong:.20}: {result:?}"
+        );
+        let result = decoder(xml).decode_as_the_reference(wrong.to_owned().into(), 1 << 20);
+        assert_eq!(result.unwrap(), ["{}"], "{wrong:.20}");
+    }
+}
+
+#[test]
+fn the_elements_of_a_nested_list_are_documents() {
+    let items = |path: &str| format!("{{type: JsonItemsDecoder, items_path: {path}}}");
+    let body = br#" {"data":{"users":[{"a":1}, {"a":[2]}],"n":3},"l":[{"x":[1]},{"x":[2,3]}]} "#;
+    for (path, expected) in [
+        ("data.users", &["{\"a\":1}", "{\"a\":[2]}"][..]),
+        ("data.n", &[]),
+        ("data.none.at.all", &[]),
+        ("l.item.x", &["1", "2", "3"]),
+    ] {
+        assert_eq!(decoded(&items(path), body), expected, "{path}");
+    }
+    let broken = decoder(&items("a")).decode("{\"a\":[1".into(), 100);
+    assert!(matches!(broken, Err(DecodeError::Json(_))));
+}
+
+/// An archive of these files.
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in files {
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated);
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn every_file_of_an_archive_is_decoded() {
+    let yaml = "{type: ZipfileDecoder, decoder: {type: CsvDecoder}}";
+    let body = archive(&[("b.csv", b"a\n1\n"), ("a.csv", b"a\n2\n")]);
+    assert_eq!(decoded(yaml, &body), [r#"{"a":"1"}"#, r#"{"a":"2"}"#]);
+    let inner = gzip(b"{\"a\":1}\n");
+    let nested =
+        "{type: ZipfileDecoder, decoder: {type: GzipDecoder, decoder: {type: JsonlDecoder}}}";
+    assert_eq!(
+        decoded(nested, &archive(&[("x.gz", &inner)])),
+        [r#"{"a":1}"#]
+    );
+    let bomb = archive(&[("a", &vec![b'0'; 1 << 20]), ("b", &vec![b'0'; 1 << 20])]);
+    let result = decoder(yaml).decode(bomb.into(), (1 << 20) + 10);
+    assert!(
+        matches!(result, Err(DecodeError::TooLarge { .. })),
+        "{result:?}"
+    );
+    for wrong in [&b""[..], b"PK\x03\x04", &body[..body.len() / 2]] {
+        let result = decoder(yaml).decode(wrong.to_vec().into(), 1 << 20);
+        assert!(matches!(result, Err(DecodeError::Zip(_))), "{result:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_body_makes_a_decoder_panic(body in prop::collection::vec(any::<u8>(), 0..200), text in "[<>/a&;!\\[\\]= '\"x-]{0,60}") {
+        for kind in ["XmlDecoder", "CsvDecoder", "IterableDecoder"] {
+            let decoder = decoder(&format!("{{type: {kind}}}"));
+            for body in [body.clone(), text.clone().into_bytes()] {
+                drop(decoder.decode(body.into(), 1 << 16));
+            }
+        }
+        let mut zipped = archive(&[("a", b"a\n1")]);
+        for (at, byte) in body.iter().enumerate() {
+            let length = zipped.len();
+            zipped[(at * 31 + usize::from(*byte)) % length] ^= byte;
+        }
+        let decoder = decoder("{type: ZipfileDecoder, decoder: {type: CsvDecoder}}");
+        drop(decoder.decode(zipped.into(), 1 << 16));
+    }
+}
+
+#[test]
 fn unknown_decoders_are_named() {
-    let node = parse_yaml("m.yaml", "{type: XmlDecoder}").unwrap();
+    let node = parse_yaml("m.yaml", "{type: CustomDecoder}").unwrap();
     let problem = Decoder::build(&node).unwrap_err().to_string();
     assert!(
-        problem.contains("XmlDecoder is not a supported decoder"),
+        problem.contains("CustomDecoder is not a supported decoder"),
         "{problem}"
     );
 }

@@ -1,5 +1,7 @@
 //! What each rule finds, and that a good manifest has nothing to find.
 
+use proptest::prelude::*;
+
 use super::{Severity, lint};
 
 /// A manifest without a fault; tests replace a piece of it.
@@ -345,4 +347,19 @@ fn a_component_referred_to_from_many_places_is_wrong_once() {
         .filter(|finding| finding.contains("api_tokn"))
         .collect();
     assert_eq!(unknown.len(), 1, "{unknown:?}");
+}
+
+proptest! {
+    /// Whatever an editor holds in the middle of a sentence is told of, and nothing hangs.
+    #[test]
+    fn no_text_makes_lint_panic(cut in 0..GOOD.len(), noise in "[{}\\[\\]:'\"%#&*|a-z \n$-]{0,12}") {
+        let Some((before, after)) = GOOD.split_at_checked(cut) else {
+            return Ok(());
+        };
+        for text in [before.to_owned(), format!("{before}{noise}{after}"), format!("{noise}{after}")] {
+            for finding in lint("m.yaml", &text, "m") {
+                prop_assert!(finding.problem.fix.is_some() || finding.rule == "syntax", "{finding:?}");
+            }
+        }
+    }
 }
