@@ -102,10 +102,17 @@ impl Bench {
     /// What `check` finds out.
     pub(super) async fn check(&self) -> Value {
         match self.pipeline.source.check().await {
-            Ok(report) => json!({
-                "proven": self.shown(report.proven),
-                "warnings": self.shown(report.warnings),
-            }),
+            Ok(report) => {
+                let failed: Vec<_> = report.failed.iter().map(ToString::to_string).collect();
+                let mut check = json!({
+                    "proven": self.shown(report.proven),
+                    "warnings": self.shown(report.warnings),
+                });
+                if !failed.is_empty() {
+                    check["failed"] = json!(self.shown(failed));
+                }
+                check
+            }
             Err(error) => json!({ "error": self.without_base(&error.to_string()) }),
         }
     }

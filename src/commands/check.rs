@@ -19,5 +19,12 @@ pub(super) async fn check(context: &Context, name: &str) -> Result<()> {
     for proven in &report.proven {
         output::line(&format!("ok: {proven}"))?;
     }
-    Ok(())
+    let mut failed = report.failed.into_iter();
+    let Some(first) = failed.next() else {
+        return Ok(());
+    };
+    for error in failed {
+        tracing::error!(connector.id = name, "{error}");
+    }
+    Err(first).with_context(|| format!("check of {name} failed"))
 }

@@ -52,9 +52,11 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
                 .streams
                 .iter()
                 .map(|(name, unavailable)| {
-                    let note = unavailable
-                        .as_deref()
-                        .map_or(String::new(), |why| format!("unavailable: {why}"));
+                    let note = match unavailable {
+                        Some(why) => format!("unavailable: {why}"),
+                        None if is_default(manifest, name) => "read by default".to_owned(),
+                        None => String::new(),
+                    };
                     vec!["stream".to_owned(), name.to_string(), note]
                 })
                 .collect();
@@ -94,12 +96,18 @@ fn stream_names(manifest: &Manifest) -> Vec<&str> {
     manifest.streams.iter().map(|(name, _)| &**name).collect()
 }
 
+/// Whether a connector that names no streams reads this one.
+fn is_default(manifest: &Manifest, stream: &str) -> bool {
+    let chosen = manifest.chosen_streams(Vec::new());
+    chosen.is_empty() || chosen.iter().any(|name| **name == *stream)
+}
+
 fn summary(manifest: &Manifest) -> serde_json::Value {
     let streams: Vec<_> = manifest
         .streams
         .iter()
         .map(|(name, unavailable)| match unavailable {
-            None => json!({ "name": &**name }),
+            None => json!({ "name": &**name, "default": is_default(manifest, name) }),
             Some(why) => json!({ "name": &**name, "unavailable": why }),
         })
         .collect();

@@ -98,11 +98,18 @@ pub(super) fn read(
     let provider = manifest
         .as_ref()
         .map(|manifest| entry.provider(manifest, report));
+    if let (Some(manifest), Some(provider)) = (&manifest, &provider) {
+        entry.requirements(manifest, provider, report);
+    }
     validate::entry(&entry, manifest.as_deref(), report);
     if report.problem_count() > before {
         return None;
     }
-    entry.build(provider)
+    let mut built = entry.build(provider)?;
+    if let Some(manifest) = manifest {
+        built.streams = manifest.chosen_streams(built.streams);
+    }
+    Some(built)
 }
 
 /// An entry whose fields are read.
@@ -305,6 +312,28 @@ impl Entry<'_> {
                     report.problem(&place, &message, None);
                 }
                 Some((_, None)) => {}
+            }
+        }
+    }
+
+    /// What the streams that are read cannot do without.
+    fn requirements(&self, manifest: &Manifest, provider: &Node, report: &mut Report) {
+        let Some(Checked::List(streams)) = self.own("streams").map(|s| &s.value) else {
+            return;
+        };
+        for (i, (stream, at)) in streams.iter().enumerate() {
+            let requires = manifest.metadata.signals.get(stream.as_str());
+            for key in requires.map_or(&[][..], |signal| &signal.requires) {
+                let given = provider.get(key);
+                if given.is_some_and(
+                    |node| !matches!(&node.kind, Kind::List(items) if items.is_empty()),
+                ) {
+                    continue;
+                }
+                let field = format!("streams[{i}]");
+                let message = format!("stream \"{stream}\" needs providerConfig.{key}");
+                let fix = Some("add it, or leave the stream out".to_owned());
+                report.problem(&self.place(*at, &field), &message, fix);
             }
         }
     }

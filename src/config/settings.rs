@@ -392,7 +392,7 @@ impl Reader<'_> {
                 connector: self.connector,
                 field: field.path,
             };
-            let message = "the list is empty: all streams are read";
+            let message = "the list is empty: the type's default streams are read";
             self.report.warning(&place, message, None);
         }
         is_good.then_some(texts)

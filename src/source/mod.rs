@@ -141,6 +141,9 @@ pub enum Outcome {
     /// Every page was read, but the set of records may not be all there is (an edit moved
     /// records between pages, a 304 among fresh pages): cursors move, nothing is deleted.
     Drifted,
+    /// Every page was read but those of parts that the provider has nothing for, and says so by a
+    /// refusal (a feature that is switched off): cursors move, nothing is deleted. Why, in words.
+    Skipped(String),
     /// The provider said of every page that it did not change.
     Unchanged,
     /// The answer is older than one that was read before; it was dropped.
@@ -178,6 +181,9 @@ pub struct CheckReport {
     pub proven: Vec<String>,
     /// What works but will disappoint.
     pub warnings: Vec<String>,
+    /// What does not work, each for itself: one stream that is refused keeps no other from being
+    /// tried.
+    pub failed: Vec<FetchError>,
 }
 
 /// Reads one connector's streams.

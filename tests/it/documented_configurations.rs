@@ -27,6 +27,11 @@ fn environment() -> BTreeMap<String, String> {
         ("DROPBOX_APP_KEY", "a-key"),
         ("DROPBOX_APP_SECRET", "a-secret"),
         ("DROPBOX_REFRESH_TOKEN", "a-token"),
+        ("VERTEX_ACCESS_TOKEN", "ya29.0000"),
+        ("GITLAB_TOKEN", "a-token"),
+        ("PLANE_API_KEY", "a-token"),
+        ("DD_API_KEY", "a-token"),
+        ("DD_APP_KEY", "a-token"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()
@@ -98,6 +103,28 @@ fn every_page_shows_configurations_that_load() {
         }
     }
     assert!(shown >= 2, "the README shows at least two");
+}
+
+#[test]
+fn a_stream_without_what_it_needs_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("connectors.json");
+    let entry = r#"{ "connectors": [ { "name": "a", "type": "NOAA_WEATHER", "streams": ["alerts", "forecasts"] } ] }"#;
+    std::fs::write(&file, entry).unwrap();
+    let options = LoadOptions {
+        file: Some(file),
+        catalog: Arc::new(Catalog::load(None).unwrap()),
+        ..LoadOptions::default()
+    };
+    let problems = load(&options).unwrap_err();
+    let [problem] = &problems[..] else {
+        panic!("{problems:?}")
+    };
+    assert_eq!(
+        problem.message,
+        "connector \"a\", streams[1]: stream \"forecasts\" needs providerConfig.points"
+    );
+    assert!(problem.at.is_some());
 }
 
 #[test]

@@ -87,7 +87,11 @@ impl Cycle<'_> {
                 self.report.failures.push((name, error.redacted()));
                 Ok(())
             }
-            Outcome::Drifted | Outcome::Stale | Outcome::Changes | Outcome::Unchanged => {
+            Outcome::Drifted
+            | Outcome::Skipped(_)
+            | Outcome::Stale
+            | Outcome::Changes
+            | Outcome::Unchanged => {
                 self.streams[stream].held.clear();
                 self.warn(format!(
                     "stream {name}: records moved while it was looked for those that seem to be gone; the next poll looks again"

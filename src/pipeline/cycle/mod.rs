@@ -381,6 +381,11 @@ impl<'c> Cycle<'c> {
             Outcome::Drifted => self.warn(format!(
                 "stream {name}: the records read may not be all there are (they moved between pages, or an answer listed none); nothing is called deleted"
             )),
+            Outcome::Skipped(why) => {
+                // A feature that is switched off stays so: no warning in the log of every poll.
+                tracing::info!(connector.id = &*self.pipeline.config.name, stream = &*name, "{why}");
+                self.report.warnings.push(format!("stream {name}: {why}"));
+            }
             Outcome::Stale => self.warn(format!(
                 "stream {name}: the provider answered with older data than before; it was dropped"
             )),

@@ -13,12 +13,20 @@ use crate::document::{Node, Problem, parse_yaml};
 /// The built-in manifests: file name and text. A provider is one line here and one file there.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
     (
+        "datadog.yaml",
+        include_str!("../../../config/connectors/datadog.yaml"),
+    ),
+    (
         "dropbox.yaml",
         include_str!("../../../config/connectors/dropbox.yaml"),
     ),
     (
         "github.yaml",
         include_str!("../../../config/connectors/github.yaml"),
+    ),
+    (
+        "gitlab.yaml",
+        include_str!("../../../config/connectors/gitlab.yaml"),
     ),
     (
         "jira.yaml",
@@ -35,6 +43,10 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     (
         "onedrive.yaml",
         include_str!("../../../config/connectors/onedrive.yaml"),
+    ),
+    (
+        "plane.yaml",
+        include_str!("../../../config/connectors/plane.yaml"),
     ),
     (
         "slack.yaml",
@@ -235,6 +247,16 @@ impl Manifest {
                 .map(|problem| with_file(file, problem))
                 .collect()
         })
+    }
+
+    /// The streams that a connector reads: those that its entry names, else the manifest's choice.
+    /// Empty means all.
+    pub fn chosen_streams(&self, named: Vec<Arc<str>>) -> Vec<Arc<str>> {
+        if named.is_empty() {
+            self.metadata.default_streams.clone()
+        } else {
+            named
+        }
     }
 
     /// The component of a stream.

@@ -4,11 +4,17 @@ use super::ManifestSource;
 use super::retriever::{ParentCache, Probe, probe};
 use super::template::Template;
 use crate::client::{FetchError, Response, without_query};
-use crate::json::{Pointer, get, text_of};
+use crate::json::{Pointer, Value, get, text_of};
 use crate::source::CheckReport;
-use crate::source::manifest::metadata::HealthCheck;
+use crate::source::manifest::datetime::DateTime;
+use crate::source::manifest::metadata::{HealthCheck, Place};
 
-/// The health check of the manifest, then the first page of each stream that it can read.
+/// Partitions of a parent that are enough to try the streams below it.
+const ENOUGH_PARTITIONS: usize = 5;
+/// Credentials that end sooner than this are worth a warning.
+const WARN_BEFORE_EXPIRY: jiff::SignedDuration = jiff::SignedDuration::from_hours(14 * 24);
+
+/// The health check of the manifest, then the first page of each stream that the connector reads.
 pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchError> {
     let mut report = CheckReport::default();
     if let Some(check) = &source.manifest.metadata.health_check {
@@ -18,8 +24,9 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
             result => result?,
         }
     }
-    let parents = ParentCache::default();
-    for (index, spec) in source.specs.iter().enumerate() {
+    let parents = ParentCache::until(ENOUGH_PARTITIONS);
+    for index in source.wanted(&source.checked) {
+        let spec = &source.specs[index];
         let Some(built) = &source.streams[index] else {
             let why = spec.unavailable.as_deref().unwrap_or_default();
             report
@@ -28,19 +35,27 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
             continue;
         };
         let run = source.run(&spec.name);
-        match probe(&run, &built.parts, &parents).await? {
-            Probe::Records(0) => report.proven.push(format!(
+        match probe(&run, &built.parts, &parents).await {
+            Ok(Probe::Records(0)) => report.proven.push(format!(
                 "stream {} can be read; its first page is empty",
                 spec.name
             )),
-            Probe::Records(count) => report.proven.push(format!(
+            Ok(Probe::Records(count)) => report.proven.push(format!(
                 "stream {} can be read; its first page holds {count} records",
                 spec.name
             )),
-            Probe::NoPartition => report.warnings.push(format!(
+            Ok(Probe::NoPartition) => report.warnings.push(format!(
                 "stream {} has nothing to read: its parent stream is empty",
                 spec.name
             )),
+            Ok(Probe::Skipped(why)) => report
+                .warnings
+                .push(format!("stream {} has nothing to read: {why}", spec.name)),
+            // One stream's permission says nothing about the others.
+            Err(error @ (FetchError::Forbidden(_) | FetchError::Rejected(_))) => {
+                report.failed.push(error);
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(report)
@@ -89,7 +104,51 @@ async fn health(
             Some(who) => format!("{address} knows us as {}", run.secrets.hide(&who)),
             None => format!("{address} answers"),
         });
+    if let Some(permissions) = first(&response, &check.permissions) {
+        let permissions = run.secrets.hide(&permissions);
+        report
+            .proven
+            .push(format!("the credentials may: {permissions}"));
+    }
+    if let Some(end) = first(&response, &check.expires) {
+        expiry(&run.secrets.hide(&end), run.clock.now(), report);
+    }
     Ok(())
+}
+
+/// What is to be said about the end of credentials.
+fn expiry(end: &str, now: jiff::Timestamp, report: &mut CheckReport) {
+    let words = format!("the credentials end at {end}");
+    let spelled = end.replace(" UTC", "Z");
+    let at = DateTime::parse_iso(&spelled).ok().map(|at| at.timestamp());
+    if at.is_some_and(|at| at.duration_since(now) < WARN_BEFORE_EXPIRY) {
+        report.warnings.push(format!("{words}: renew them"));
+    } else {
+        report.proven.push(words);
+    }
+}
+
+/// The first of these places that holds something. Lists of texts are joined.
+fn first(response: &Response, places: &[Place]) -> Option<String> {
+    let is_json = crate::json::validate(&response.body).is_ok();
+    places.iter().find_map(|place| {
+        let text = match place {
+            Place::Header(name) => response.headers.get(name)?.to_str().ok()?.to_owned(),
+            Place::Body(pointer) if is_json => {
+                let found = get(&response.body, pointer)?;
+                match crate::json::parse(found).ok()? {
+                    Value::Array(items) => {
+                        let texts = items.iter().filter_map(Value::as_str);
+                        texts.collect::<Vec<_>>().join(", ")
+                    }
+                    Value::Null => return None,
+                    _ => text_of(found).into_owned(),
+                }
+            }
+            Place::Body(_) => return None,
+        };
+        (!text.trim().is_empty()).then(|| text.trim().to_owned())
+    })
 }
 
 fn identity(response: &Response, pointers: &[Pointer]) -> Option<String> {

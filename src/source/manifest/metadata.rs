@@ -41,6 +41,8 @@ pub struct Metadata {
     pub pushed: Vec<(Arc<str>, SignalMetadata)>,
     /// How streams are read beyond what Airbyte's format can say.
     pub(super) streams: BTreeMap<Arc<str>, Arc<StreamRules>>,
+    /// Streams that a connector reads where its entry names none; empty: all.
+    pub default_streams: Vec<Arc<str>>,
 }
 
 /// `metadata.connector.signals.<stream>`
@@ -65,6 +67,11 @@ pub struct SignalMetadata {
     pub cursor: Option<Pointer>,
     /// What an answer without the list of records means.
     pub absent_list: AbsentList,
+    /// Statuses that mean, where the error handler ignores them, that a partition has no such
+    /// records: it is left out.
+    pub skip: Vec<u16>,
+    /// Keys of the configuration without which there is nothing to read.
+    pub requires: Vec<String>,
 }
 
 /// What an answer without the list of records means.
@@ -92,14 +99,28 @@ pub struct HealthCheck {
     pub timeout: Option<Duration>,
     /// Where the answer names who we are; the first that is there is shown.
     pub identity: Vec<Pointer>,
+    /// Where the answer names what the credentials may do; the first that is there is shown.
+    pub permissions: Vec<Place>,
+    /// Where the answer says when the credentials end; `check` warns in time.
+    pub expires: Vec<Place>,
+}
+
+/// A place in an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    /// In its body.
+    Body(Pointer),
+    /// A header, by its name in lower case.
+    Header(String),
 }
 
 /// Keys of `metadata.connector`.
-pub(crate) const CONNECTOR_KEYS: [&str; 13] = [
+pub(crate) const CONNECTOR_KEYS: [&str; 14] = [
     "id",
     "version",
     "display_name",
     "poll_interval_seconds",
+    "default_streams",
     "signals",
     "streams",
     "health_check",
@@ -111,7 +132,7 @@ pub(crate) const CONNECTOR_KEYS: [&str; 13] = [
     "documentation_url",
 ];
 /// Keys of `metadata.connector.signals.<stream>`.
-pub(crate) const SIGNAL_KEYS: [&str; 9] = [
+pub(crate) const SIGNAL_KEYS: [&str; 11] = [
     "subject",
     "time",
     "version",
@@ -121,14 +142,18 @@ pub(crate) const SIGNAL_KEYS: [&str; 9] = [
     "freshness",
     "cursor",
     "absent_list",
+    "skip",
+    "requires",
 ];
-const HEALTH_KEYS: [&str; 6] = [
+const HEALTH_KEYS: [&str; 8] = [
     "path",
     "http_method",
     "body_json",
     "expected_status",
     "timeout_seconds",
     "identity",
+    "permissions",
+    "expires",
 ];
 const REFUSAL_KEYS: [&str; 2] = ["credentials", "permission"];
 const RATE_KEYS: [&str; 2] = ["requests_per_second", "strategy"];
@@ -168,6 +193,18 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
                     if let Some(rules) = reader.stream_rules(&entry.key, &entry.value) {
                         metadata.streams.insert(name.clone(), Arc::new(rules));
                     }
+                }
+            }
+            "default_streams" => {
+                for item in value.items() {
+                    let name = item.as_str().unwrap_or_default();
+                    match streams.iter().find(|known| ***known == *name) {
+                        Some(known) => metadata.default_streams.push(known.clone()),
+                        None => reader.unknown("stream", name, item.at, streams),
+                    }
+                }
+                if value.items().is_empty() {
+                    reader.wrong(key, value, "a list of the manifest's streams");
                 }
             }
             "health_check" => metadata.health_check = reader.health_check(value, at),
@@ -344,6 +381,41 @@ impl Reader {
         }
     }
 
+    /// Pointers, which begin with a slash, and names of headers.
+    fn places(&mut self, key: &str, node: &Node) -> Vec<Place> {
+        let items = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let mut places = Vec::new();
+        for item in items {
+            match item.as_str() {
+                Some(name) if !name.is_empty() && !name.starts_with('/') => {
+                    places.push(Place::Header(name.to_ascii_lowercase()));
+                }
+                _ => places.extend(self.pointer(key, item).map(Place::Body)),
+            }
+        }
+        places
+    }
+
+    /// Statuses of refusals.
+    fn statuses(&mut self, key: &str, node: &Node) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for item in node.items() {
+            match item.kind {
+                Kind::Int(status @ 400..=499) => {
+                    statuses.extend(u16::try_from(status).ok());
+                }
+                _ => self.wrong(key, item, "a status of HTTP from 400 to 499"),
+            }
+        }
+        if node.items().is_empty() {
+            self.wrong(key, node, "a list such as [404, 410]");
+        }
+        statuses
+    }
+
     fn signal(&mut self, stream: &str, node: &Node) -> SignalMetadata {
         let mut signal = SignalMetadata::default();
         let place = format!("signals.{stream}");
@@ -361,6 +433,11 @@ impl Reader {
                     Some("unknown") => {}
                     _ => self.wrong(key, value, "empty or unknown"),
                 },
+                "skip" => signal.skip = self.statuses(key, value),
+                "requires" => {
+                    let texts = value.items().iter().map(|item| self.text(key, item));
+                    signal.requires = texts.collect::<Option<_>>().unwrap_or_default();
+                }
                 _ => signal.cursor = self.pointer(key, value),
             }
         }
@@ -403,6 +480,8 @@ impl Reader {
             identity: Vec::new(),
             method: http::Method::GET,
             body: None,
+            permissions: Vec::new(),
+            expires: Vec::new(),
         };
         for (key, _, value) in self.members("health_check", node, &HEALTH_KEYS) {
             match key {
@@ -420,6 +499,8 @@ impl Reader {
                 },
                 "body_json" => check.body = Some(value.to_value().to_string()),
                 "timeout_seconds" => check.timeout = self.seconds(key, value),
+                "permissions" => check.permissions = self.places(key, value),
+                "expires" => check.expires = self.places(key, value),
                 _ => check.identity = self.pointers(key, value),
             }
         }
@@ -497,8 +578,9 @@ metadata:
     display_name: Jira
     poll_interval_seconds: 300
     signals:
-      issues: { subject: /id, time: /fields/updated, version: [/a, /b], ordered: true, deletions: false }
-    health_check: { path: /myself, timeout_seconds: 5, http_method: POST, body_json: { query: '{me}' } }
+      issues: { subject: /id, time: /fields/updated, version: [/a, /b], ordered: true, deletions: false, skip: [404, 410], requires: [sites] }
+    default_streams: [issues]
+    health_check: { path: /myself, timeout_seconds: 5, http_method: POST, body_json: { query: '{me}' }, permissions: [X-Scopes, /scopes], expires: /end }
     refusals: { permission: '{{ response.error == 1 }}' }
     rate_limits: { requests_per_second: 50, strategy: token_bucket }
     webhooks:
@@ -515,6 +597,9 @@ metadata:
         assert_eq!(issues.version.len(), 2);
         assert_eq!(issues.deletions, Some(false));
         assert_eq!(metadata.requests_per_second, Some(50.0));
+        assert_eq!(issues.skip, [404, 410]);
+        assert_eq!(issues.requires, ["sites"]);
+        assert_eq!(metadata.default_streams, [Arc::<str>::from("issues")]);
         let check = metadata.health_check.unwrap();
         assert_eq!(
             (check.expected_status, check.method),
@@ -524,6 +609,34 @@ metadata:
         assert!(metadata.refusals.permission.is_some() && metadata.refusals.credentials.is_none());
         assert_eq!(metadata.webhooks.as_ref().unwrap().routes.len(), 2);
         assert_eq!(&*metadata.pushed[0].0, "pings");
+        assert_eq!(
+            check.permissions,
+            [
+                Place::Header("x-scopes".to_owned()),
+                Place::Body("/scopes".parse().unwrap())
+            ]
+        );
+        assert_eq!(check.expires, [Place::Body("/end".parse().unwrap())]);
+    }
+
+    #[test]
+    fn streams_and_statuses_that_are_none_are_refused() {
+        let problems = read_text(
+            "
+metadata:
+  connector:
+    default_streams: [issue]
+    signals: { issues: { skip: [200] } }
+",
+        )
+        .unwrap_err();
+        assert_eq!(
+            problems,
+            [
+                ":4:23: unknown stream \"issue\" (did you mean \"issues\"?)",
+                ":5:33: skip is a number (make it a status of HTTP from 400 to 499)",
+            ]
+        );
     }
 
     #[test]

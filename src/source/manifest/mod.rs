@@ -79,6 +79,8 @@ pub struct ManifestSource {
     specs: Vec<StreamSpec>,
     pushed: Vec<StreamSpec>,
     streams: Vec<Option<Built>>,
+    /// Streams that `check` tries; empty: all.
+    checked: Vec<Arc<str>>,
     no_parameters: Map,
     /// Streams whose records are partitions of others.
     parents: HashSet<Arc<str>>,
@@ -108,7 +110,11 @@ impl ManifestSource {
     ) -> Self {
         let config = connector.provider.to_value();
         let detection = connector.change_detection.clone();
-        Self::of_config(manifest, config, detection, client, clock, mode)
+        let source = Self::of_config(manifest, config, detection, client, clock, mode);
+        Self {
+            checked: connector.streams.clone(),
+            ..source
+        }
     }
 
     /// As [`build`](Self::build), from what templates see as `config`.
@@ -132,6 +138,7 @@ impl ManifestSource {
             context,
             config: &config,
             mode,
+            signals: &manifest.metadata.signals,
         };
         let mut specs = Vec::new();
         let mut streams: Vec<Option<Built>> = Vec::new();
@@ -192,6 +199,7 @@ impl ManifestSource {
             specs,
             pushed: delivered,
             streams,
+            checked: Vec::new(),
             no_parameters,
             parents,
             cache: ResponseCache::default(),

@@ -1,6 +1,6 @@
 //! One stream: its components, built for one connector's configuration.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -59,6 +59,8 @@ pub(super) struct Parts {
     pub(super) marks: Option<Arc<Marks>>,
     /// How changes are read, where the stream has a token for them.
     pub(super) feed: Option<Box<Feed>>,
+    /// Statuses of tolerated refusals that mean that a slice has no such records.
+    pub(super) skips: Vec<u16>,
 }
 
 impl Parts {
@@ -142,6 +144,8 @@ pub(super) struct Builder<'b> {
     pub(super) context: Context<'b>,
     pub(super) config: &'b Value,
     pub(super) mode: Mode,
+    /// What the manifest says of its streams; it counts where one is a parent as well.
+    pub(super) signals: &'b BTreeMap<Arc<str>, SignalMetadata>,
     /// Pages that may be on their way at once.
     pub(super) ahead: usize,
 }
@@ -243,6 +247,7 @@ impl Builder<'_> {
             detail: None,
             marks: None,
             feed: None,
+            skips: signal.map(|signal| signal.skip.clone()).unwrap_or_default(),
         })
     }
 
@@ -298,9 +303,10 @@ impl Builder<'_> {
 
     fn parent(&self, config: &ParentStreamConfig, node: &Node) -> Result<Parent, Problem> {
         let stream = config.stream();
+        let name = text(stream, "name")?.unwrap_or("parent");
         Ok(Parent {
-            name: text(stream, "name")?.unwrap_or("parent").into(),
-            parts: Arc::new(self.parts(stream, None)?),
+            name: name.into(),
+            parts: Arc::new(self.parts(stream, self.signals.get(name))?),
             config: config.clone(),
             is_incremental: flag(node, "incremental_dependency")?,
             identity: format!("{:032x}", xxh3_128(&node.to_value().to_json())).into(),

@@ -25,7 +25,7 @@ use backoff::Backoff;
 use filter::Filter;
 
 pub(super) use condition::Condition;
-pub(super) use message::Secrets;
+pub(super) use message::{Secrets, provider_message};
 pub(super) use reference::Tries;
 pub(super) use refusal::Refusals;
 pub(super) use verdict::Verdicts;

@@ -104,6 +104,19 @@ fn dates(key: &str, node: &Node, of_cursor: Option<&str>, report: &mut Report<'_
     }
 }
 
+/// Whether a router asks for children of parents that changed alone.
+fn follows_parents(node: &Node) -> bool {
+    match &node.kind {
+        Kind::List(items) => items.iter().any(follows_parents),
+        Kind::Map(entries) => entries.iter().any(|entry| {
+            (&*entry.key == "incremental_dependency"
+                && matches!(entry.value.kind, Kind::Bool(true)))
+                || follows_parents(&entry.value)
+        }),
+        _ => false,
+    }
+}
+
 /// Whether anything keeps the provider from sending everything again.
 fn effect(retriever: &Node, cursor: &Node, report: &mut Report<'_>) {
     if !is(retriever, "SimpleRetriever") {
@@ -124,7 +137,9 @@ fn effect(retriever: &Node, cursor: &Node, report: &mut Report<'_>) {
         .into_iter()
         .filter_map(|key| optional(retriever, key))
         .any(|node| mentions(node, "stream_interval") || mentions(node, "stream_slice"));
-    if !sends && !filters && !uses {
+    // One that only keeps how far its parents were read need not do either.
+    let follows = optional(retriever, "partition_router").is_some_and(follows_parents);
+    if !sends && !filters && !uses && !follows {
         report.warn(
             "no-effect",
             cursor.at,

@@ -89,6 +89,7 @@ fn as_loaded(name: &str, report: &mut Report<'_>) {
             .with("parameters", &parameters),
         config: &config,
         mode: Mode::Worker,
+        signals: &manifest.metadata.signals,
     };
     for (name, unavailable) in &manifest.streams {
         let Some(node) = manifest.stream(name) else {

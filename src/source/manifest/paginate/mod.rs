@@ -290,7 +290,11 @@ impl Paginator {
             (Strategy::Page { .. } | Strategy::Offset { .. }, _) => true,
             (Strategy::Cursor { .. }, Literal::Int(_)) => true,
             (Strategy::Cursor { .. }, Literal::Str(text)) => {
-                matches!(pages.token_place, Some(TokenPlace::Address)) && counts_pages(text)
+                if matches!(pages.token_place, Some(TokenPlace::Address)) {
+                    counts_pages(text)
+                } else {
+                    is_numbers(text)
+                }
             }
             _ => false,
         }
@@ -308,6 +312,14 @@ impl Pages {
         }
         Ok(typed)
     }
+}
+
+/// Whether a cursor is made of numbers (`100:2:0`): that is a page in a cursor's costume.
+fn is_numbers(token: &str) -> bool {
+    token.contains(':')
+        && token
+            .split(':')
+            .all(|part| part.trim_start_matches('-').parse::<u32>().is_ok())
 }
 
 /// Whether an address asks for a numbered page.

@@ -22,6 +22,7 @@ pub struct ParentStreamConfig {
     extra_fields: Vec<Vec<Template>>,
     /// `lazy_read_pointer`: where a parent record holds the first page of its child.
     child: Option<Vec<Template>>,
+    is_incremental: bool,
     parameters: Map,
 }
 
@@ -77,6 +78,7 @@ impl ParentStreamConfig {
                 Some(pointer) => Some(path_templates(pointer)?),
                 None => None,
             },
+            is_incremental: fields::flag(node, "incremental_dependency")?,
             parameters: fields::parameters(node),
         })
     }
@@ -84,6 +86,11 @@ impl ParentStreamConfig {
     /// Whether a parent record holds the first page of its child.
     pub fn holds_child(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// Whether only the records that changed since the last read make partitions.
+    pub fn is_incremental(&self) -> bool {
+        self.is_incremental
     }
 
     /// The parent stream's component.

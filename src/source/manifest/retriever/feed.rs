@@ -115,7 +115,7 @@ impl FeedRead<'_, '_> {
         let retriever = self.retriever;
         let partitions = retriever
             .parents
-            .partitions(&retriever.run, &retriever.parts.routers)
+            .partitions(&retriever.run, &retriever.parts.routers, None)
             .await
             .map_err(Halt::Failed)?;
         let listed: Vec<(String, &Partition)> = partitions

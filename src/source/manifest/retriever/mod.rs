@@ -3,6 +3,7 @@
 //! The end of a read is always explicit. Whatever was not read, refused, cut or repeated makes
 //! the stream incomplete: then no cursor moves past it, and nothing is called deleted.
 
+mod cursors;
 mod extent;
 mod feed;
 mod guard;
@@ -19,11 +20,12 @@ use tokio::time::Instant;
 
 pub(super) use partitions::ParentCache;
 
+use self::cursors::Cursors;
 use self::guard::instant;
 use self::pages::Pages;
 use self::reading::{Halt, Reading, Tally, ends_the_stream};
 use self::validators::Validators;
-use super::cursor::{CursorError, OpenCursor, PartitionedCursor, Progress};
+use super::cursor::CursorError;
 use super::errors::{ErrorHandler, Refusals, Secrets, Verdicts};
 use super::mode::Mode;
 use super::stream::Parts;
@@ -120,24 +122,6 @@ pub(super) struct Retriever<'r> {
     pub(super) parents: &'r ParentCache,
 }
 
-/// How far the stream has been read.
-enum Cursors {
-    None,
-    Single(OpenCursor, Progress),
-    Partitioned(PartitionedCursor),
-}
-
-impl Cursors {
-    /// The state to go on from, where there is a cursor.
-    fn state(&self) -> Option<Result<Value, CursorError>> {
-        match self {
-            Self::None => None,
-            Self::Single(cursor, progress) => Some(progress.state(cursor)),
-            Self::Partitioned(partitioned) => Some(partitioned.state(None)),
-        }
-    }
-}
-
 /// What the state field of a stream holds.
 #[derive(Default)]
 struct Stored {
@@ -167,12 +151,15 @@ impl Retriever<'_> {
             pending: None,
         };
         let mut fields = Vec::new();
-        let halt = match self.cursors(&stored) {
+        let state_of = stored.state.as_ref();
+        let lookback = self.detection.lookback;
+        let halt = match Cursors::open(&self.run, self.parts, state_of, lookback) {
             Ok(mut cursors) => {
                 let halt = reading.slices(&mut cursors).await.err();
                 // Only slices that were read to their end count in it, whatever came after them.
-                if reading.tally.fresh > 0 && !matches!(halt, Some(Halt::Stale | Halt::Limit)) {
-                    let state = cursors.state();
+                if reading.tally.moves_cursor() && !matches!(halt, Some(Halt::Stale | Halt::Limit))
+                {
+                    let state = cursors.state(reading.tally.settled_parents());
                     fields.extend(self.cursor_field(state, &stored, &reading.tally));
                 }
                 halt
@@ -192,7 +179,11 @@ impl Retriever<'_> {
         };
         let is_whole = matches!(
             outcome,
-            Outcome::Complete | Outcome::Counted | Outcome::Drifted | Outcome::Unchanged
+            Outcome::Complete
+                | Outcome::Counted
+                | Outcome::Drifted
+                | Outcome::Skipped(_)
+                | Outcome::Unchanged
         );
         if is_whole && state.limit.is_none() {
             fields.extend(validators.stale());
@@ -210,7 +201,9 @@ impl Retriever<'_> {
         if let Some(error) = tally.failed {
             return Outcome::Incomplete(error);
         }
-        if tally.not_modified > 0 && tally.fresh == 0 {
+        if let Some(why) = tally.skips() {
+            Outcome::Skipped(why)
+        } else if tally.not_modified > 0 && tally.fresh == 0 {
             Outcome::Unchanged
         } else if tally.drifted {
             Outcome::Drifted
@@ -246,27 +239,6 @@ impl Retriever<'_> {
 
     fn cursor_key(&self) -> String {
         format!("cursor:{}", self.run.stream)
-    }
-
-    fn cursors(&self, stored: &Stored) -> Result<Cursors, FetchError> {
-        let Some(cursor) = &self.parts.cursor else {
-            return Ok(Cursors::None);
-        };
-        let failed = |error| self.run.misconfigured(error);
-        let mut cursor = cursor
-            .open_looking_back(&self.run.context(), self.detection.lookback)
-            .map_err(failed)?
-            .never_ahead();
-        if let Some(pointer) = &self.parts.cursor_pointer {
-            cursor = cursor.reading(pointer.clone());
-        }
-        let state = stored.state.as_ref();
-        Ok(if self.parts.routers.is_empty() {
-            let progress = cursor.progress(state).map_err(failed)?;
-            Cursors::Single(cursor, progress)
-        } else {
-            Cursors::Partitioned(PartitionedCursor::open(cursor, state).map_err(failed)?)
-        })
     }
 
     /// The state field that says how far the stream has been read, if that changed.
@@ -311,7 +283,12 @@ pub(super) enum Probe {
     Records(usize),
     /// A parent stream has no record, so there is nothing to ask for.
     NoPartition,
+    /// The provider has no such records where it was asked, and says so by a refusal.
+    Skipped(String),
 }
+
+/// Partitions that a probe tries before it gives up finding one that has such records.
+const MAX_PROBES: usize = 5;
 
 /// Reads the first page of a stream.
 pub(super) async fn probe(
@@ -319,19 +296,28 @@ pub(super) async fn probe(
     parts: &Parts,
     parents: &ParentCache,
 ) -> Result<Probe, FetchError> {
-    let partitions = parents.partitions(run, &parts.routers).await?;
-    let Some(partition) = partitions.list.first() else {
-        return partitions.failed.map_or(Ok(Probe::NoPartition), Err);
-    };
-    let slice = partitions::first_slice(run, parts, partition)?;
-    let options = parts
-        .slice_options
-        .of(&slice, &run.context())
-        .map_err(|error| run.misconfigured(error))?;
-    let page = Pages::new(run, parts, &slice, options, None)
-        // One shows that the others can be had as well.
-        .detailing(Some(1))
-        .next(None)
-        .await?;
-    Ok(Probe::Records(page.map_or(0, |page| page.records.len())))
+    let partitions = parents.partitions(run, &parts.routers, None).await?;
+    let mut skipped = None;
+    for partition in partitions.list.iter().take(MAX_PROBES) {
+        let slice = partitions::first_slice(run, parts, partition)?;
+        let options = parts
+            .slice_options
+            .of(&slice, &run.context())
+            .map_err(|error| run.misconfigured(error))?;
+        let page = Pages::new(run, parts, &slice, options, None)
+            // One shows that the others can be had as well.
+            .detailing(Some(1))
+            .next(None)
+            .await?
+            .unwrap_or_default();
+        match page.skipped {
+            Some(why) => drop(skipped.get_or_insert(why)),
+            None => return Ok(Probe::Records(page.records.len())),
+        }
+    }
+    match (skipped, partitions.failed) {
+        (Some(why), _) => Ok(Probe::Skipped(why)),
+        (None, Some(error)) => Err(error),
+        (None, None) => Ok(Probe::NoPartition),
+    }
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::cursors::Cursors;
 use super::guard::Found;
 use super::pages::{self, Pages};
 use super::validators::Validators;
-use super::{Cursors, Retriever, Stored};
+use super::{Retriever, Stored};
 use crate::client::FetchError;
 use crate::json::{Map, Value};
 use crate::source::manifest::cursor::{CursorError, Observed, OpenCursor, Progress};
@@ -63,6 +64,36 @@ pub(super) struct Tally {
     pub(super) slices: (usize, Option<usize>),
     /// Pages that did not change, to be read again where their records are needed.
     pub(super) unread: Vec<(StreamSlice, Option<Literal>)>,
+    /// Slices that the provider has nothing for.
+    pub(super) skipped: usize,
+    /// Why the first of them was left out.
+    pub(super) skipped_because: Option<String>,
+    /// Slices that were asked for.
+    pub(super) asked: usize,
+    /// How far the parents that are read incrementally have been read.
+    pub(super) parents: Option<Map>,
+    /// Every slice was read to its end.
+    pub(super) is_whole: bool,
+}
+
+impl Tally {
+    /// Whether there is anything that the cursor could have moved by.
+    pub(super) fn moves_cursor(&self) -> bool {
+        self.fresh > 0 || (self.is_whole && self.parents.is_some())
+    }
+
+    /// How far the parents have been read, once everything below them has been.
+    pub(super) fn settled_parents(&self) -> Option<&Map> {
+        let is_settled = self.is_whole && self.failed.is_none();
+        self.parents.as_ref().filter(|_| is_settled)
+    }
+
+    /// What was left out, in words.
+    pub(super) fn skips(&self) -> Option<String> {
+        let why = self.skipped_because.as_ref()?;
+        let (skipped, all) = (self.skipped, self.asked);
+        Some(format!("{skipped} of {all} parts were left out: {why}"))
+    }
 }
 
 /// A read in progress.
@@ -83,21 +114,29 @@ enum SliceEnd {
     Complete(Observed),
     /// Records kept moving while it was read.
     Drifted,
+    /// The provider has no such records there.
+    Skipped,
 }
 
 impl Reading<'_, '_> {
     pub(super) async fn slices(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
         let retriever = self.retriever;
         let run = &retriever.run;
+        let state = self.stored.state.as_ref();
         let partitions = retriever
             .parents
-            .partitions(run, &retriever.parts.routers)
+            .partitions(
+                run,
+                &retriever.parts.routers,
+                state.and_then(|state| state.get("parent_state")),
+            )
             .await
             .map_err(Halt::Failed)?;
         if let Some(error) = &partitions.failed {
             self.tally.failed = Some(error.clone());
         }
         self.tally.counted |= partitions.counted;
+        self.tally.parents = Some(partitions.state).filter(|state| !state.is_empty());
         self.tally.slices.1 = match cursors {
             Cursors::Single(cursor, progress) => Some(cursor.windows(progress).count()),
             Cursors::None => Some(partitions.list.len()),
@@ -105,43 +144,22 @@ impl Reading<'_, '_> {
             Cursors::Partitioned(_) => None,
         };
         for partition in &partitions.list {
-            match cursors {
-                Cursors::None => {
-                    self.slice(&partition.slice(Map::new()), None).await?;
-                    self.tally.slices.0 += 1;
+            let failed = |error| Halt::Failed(run.misconfigured(error));
+            let Some(slices) = cursors.slices(partition).map_err(failed)? else {
+                continue;
+            };
+            for slice in slices {
+                let (slice, window) = slice.map_err(failed)?;
+                let wanted = cursors.wanted(partition).map_err(failed)?;
+                let wanted = wanted.as_ref().map(|(cursor, progress)| (cursor, progress));
+                let observed = self.slice(&slice, wanted).await?;
+                if let (Some(window), Some(observed)) = (&window, observed) {
+                    cursors.close(partition, window, observed);
                 }
-                Cursors::Single(cursor, progress) => {
-                    let windows = cursor.windows(progress);
-                    for window in windows {
-                        let window = window.map_err(|e| Halt::Failed(run.misconfigured(e)))?;
-                        let slice = partition.slice(window.slice.clone());
-                        let wanted = Some((&*cursor, &*progress));
-                        if let Some(observed) = self.slice(&slice, wanted).await? {
-                            progress.close(cursor, &window, observed);
-                            self.keep_cursor(|| progress.state(cursor));
-                        }
-                        self.tally.slices.0 += 1;
-                    }
+                self.tally.slices.0 += 1;
+                if !matches!(cursors, Cursors::None) {
+                    self.keep_cursor(|| cursors.state(None).unwrap_or(Ok(Value::Null)));
                 }
-                Cursors::Partitioned(partitioned) => {
-                    let failed = |error| Halt::Failed(run.misconfigured(error));
-                    let key = &partition.keys;
-                    let Some(windows) = partitioned.windows(key).map_err(failed)? else {
-                        continue;
-                    };
-                    for window in windows {
-                        let window = window.map_err(failed)?;
-                        let slice = partition.slice(window.slice.clone());
-                        let (cursor, progress) = partitioned.progress(key).map_err(failed)?;
-                        let wanted = Some((&cursor, &progress));
-                        if let Some(observed) = self.slice(&slice, wanted).await? {
-                            partitioned.close(key, &window, observed);
-                        }
-                    }
-                }
-            }
-            if let Cursors::Partitioned(partitioned) = &cursors {
-                self.keep_cursor(|| partitioned.state(None));
             }
         }
         if let Cursors::Partitioned(partitioned) = cursors
@@ -151,6 +169,7 @@ impl Reading<'_, '_> {
             // Fewer partitions each keep their own date, so that a new one is read from its start.
             partitioned.finish(0);
         }
+        self.tally.is_whole = !self.tally.drifted;
         if retriever.lists_everything && self.tally.fresh > 0 {
             self.read_unread().await?;
         }
@@ -182,12 +201,17 @@ impl Reading<'_, '_> {
             .slice_options
             .of(slice, &run.context())
             .map_err(|error| Halt::Failed(run.misconfigured(error)))?;
+        self.tally.asked += 1;
         for walk in 1..=MAX_WALKS {
             let unread = self.tally.unread.len();
             match self.walk(slice, options.clone(), wanted).await {
                 Ok(SliceEnd::Complete(observed)) => {
                     self.tally.failures_in_a_row = 0;
                     return Ok(Some(observed));
+                }
+                Ok(SliceEnd::Skipped) => {
+                    self.tally.failures_in_a_row = 0;
+                    return Ok(None);
                 }
                 Ok(SliceEnd::Drifted) if walk < MAX_WALKS => {
                     tracing::debug!(stream = run.stream, walk, "records moved; reading again");
@@ -239,6 +263,11 @@ impl Reading<'_, '_> {
             .await
             .map_err(Halt::Failed)?
         {
+            if let Some(why) = page.skipped {
+                self.tally.skipped += 1;
+                self.tally.skipped_because.get_or_insert(why);
+                return Ok(SliceEnd::Skipped);
+            }
             if let (Some((cursor, _)), false) = (wanted, page.not_modified) {
                 for record in &page.records {
                     observed.record(cursor, record);

@@ -24,6 +24,7 @@ use super::validators::{Remembered, Validators};
 use crate::client::{FetchError, Request, Response, without_query};
 use crate::json::{Map, Value, validate};
 use crate::source::manifest::cursor::{OpenCursor, Progress};
+use crate::source::manifest::errors::provider_message;
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::requester::token_map;
 use crate::source::manifest::slice::StreamSlice;
@@ -81,6 +82,8 @@ pub(super) struct Page {
     pub(super) deleted: Vec<Deleted>,
     /// The token from which changes go on after this page.
     pub(super) cursor_token: Option<String>,
+    /// The answer is a refusal by which the provider says that it has no such records here.
+    pub(super) skipped: Option<String>,
 }
 
 /// The provider does not know the token any more.
@@ -236,6 +239,26 @@ impl<'r> Pages<'r> {
                 next,
                 Page {
                     not_modified: true,
+                    ..Page::default()
+                },
+            );
+        }
+        if ignored && self.parts.skips.contains(&response.status.as_u16()) {
+            let why = format!(
+                "{} answered {}",
+                without_query(&response.url),
+                response.status
+            );
+            let said = provider_message(&response.body, self.run.secrets);
+            let why = if said.is_empty() {
+                why
+            } else {
+                format!("{why}: {said}")
+            };
+            return self.finish(
+                None,
+                Page {
+                    skipped: Some(why),
                     ..Page::default()
                 },
             );
