@@ -29,6 +29,10 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../../config/connectors/gitlab.yaml"),
     ),
     (
+        "gmail.yaml",
+        include_str!("../../../config/connectors/gmail.yaml"),
+    ),
+    (
         "jira.yaml",
         include_str!("../../../config/connectors/jira.yaml"),
     ),
