@@ -107,6 +107,11 @@ impl Client {
         })
     }
 
+    /// What it may reach.
+    pub fn address_policy(&self) -> AddressPolicy {
+        self.config.address_policy
+    }
+
     /// The same with more patience, for requests whose answer must not be lost: those to token
     /// endpoints. Their rate is not that of the API.
     pub fn patient(&self) -> Result<Self, FetchError> {

@@ -1,6 +1,5 @@
 //! What several commands need: configuration, store, sources, all made the same way.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,10 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
 use super::exit::Problems;
+use super::stores::StoreAccess;
+use super::tokens::{self, TokenStore};
 use crate::cli::GlobalArgs;
+use crate::client::auth::Credentials;
 use crate::client::{Client, ClientConfig};
 use crate::clock::Clock;
 use crate::config::{self, Environment, LoadOptions, Loaded};
@@ -19,14 +21,10 @@ use crate::registry::{ClientObserver, ConnectorRegistry};
 use crate::source::Source;
 use crate::source::manifest::catalog::{Catalog, Manifest};
 use crate::source::manifest::{ManifestSource, Mode};
-use crate::store::{self, Store, StoreAddress, StoreOptions};
+use crate::store::Store;
 use crate::supervisor::Wish;
 use crate::telemetry::metrics::ConnectorMetrics;
-use crate::telemetry::register_secret;
 use crate::webhook::Webhooks;
-
-/// The store used when nobody names one.
-const EMBEDDED_STORE: &str = "./.connector-worker/store.db";
 
 /// Options, environment and the test switches of this process.
 #[derive(Debug, Clone)]
@@ -41,6 +39,10 @@ pub(super) struct Context {
     pub(super) max_backoff: Option<Duration>,
     /// What each connector is doing.
     pub(super) registry: ConnectorRegistry,
+    /// Where the store is.
+    stores: Arc<StoreAccess>,
+    /// Tokens that are issued to connectors.
+    pub(super) credentials: Credentials,
 }
 
 impl Context {
@@ -65,7 +67,11 @@ impl Context {
                  the clock is frozen or waits are cut"
             );
         }
+        let stores = Arc::new(StoreAccess::new(&global, &environment));
+        let tokens = Arc::new(TokenStore(stores.clone()));
         Ok(Self {
+            credentials: Credentials::of_process(tokens, tokens::google(&environment)),
+            stores,
             global,
             environment,
             clock,
@@ -157,45 +163,15 @@ impl Context {
             }]
         })?;
         let (manifest, config) = (wish.manifest.clone(), &wish.config);
-        let source = ManifestSource::build(manifest, config, client, self.clock, Mode::Worker);
+        let source = ManifestSource::build(manifest, config, client, self.clock, Mode::Worker)
+            .with_credentials(self.credentials.clone());
         readable(&source, wish)?;
         Ok(Arc::new(source))
     }
 
-    /// Where the store is.
-    pub(super) fn store_address(&self) -> Result<StoreAddress> {
-        if let Some(address) = &self.global.store {
-            return Ok(address.clone());
-        }
-        match self
-            .environment
-            .get("REDIS_URL")
-            .filter(|url| !url.is_empty())
-        {
-            Some(url) => url.parse().context("REDIS_URL is no store address"),
-            None => {
-                tracing::info!(
-                    "no --store and no REDIS_URL: using the embedded store at {EMBEDDED_STORE} \
-                     (one machine, same guarantees)"
-                );
-                Ok(StoreAddress::Sqlite(PathBuf::from(EMBEDDED_STORE)))
-            }
-        }
-    }
-
     /// Opens the store.
     pub(super) async fn open_store(&self) -> Result<Arc<dyn Store>> {
-        let address = self.store_address()?;
-        if let StoreAddress::Redis(url) = &address
-            && let Some(password) = url.password()
-        {
-            register_secret(password);
-        }
-        let options = StoreOptions {
-            key_prefix: self.global.key_prefix.clone(),
-            allow_eviction: self.global.allow_eviction,
-        };
-        Ok(store::open(&address, &options).await?)
+        self.stores.open().await
     }
 
     /// What all pollers share.

@@ -21,12 +21,15 @@ mod replay;
 mod run;
 mod state;
 mod status;
+mod stores;
 mod tail;
+mod tokens;
 mod validate;
 mod webhook;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::CommandFactory;
@@ -35,6 +38,9 @@ use crate::cli::{Cli, Command};
 use crate::config::{Environment, schema};
 use crate::os_signal::OsSignals;
 use context::Context;
+
+/// How long the end of a process waits for tokens that are being renewed.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(20);
 
 /// What is logged where `RUST_LOG` says nothing, if the command wants less than usual: a live
 /// table shares its terminal with the log.
@@ -49,41 +55,50 @@ pub fn log_filter(cli: &Cli) -> Option<String> {
 
 /// Runs the command that was asked for.
 pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> Result<ExitCode> {
-    let context = Context::new(cli.global, environment)?;
+    let context = Context::new(cli.global.clone(), environment)?;
+    let code = command(&context, cli, signals).await;
+    // An answer on its way may hold the only good refresh token.
+    if !context.credentials.settle(LONGEST_RENEWAL).await {
+        tracing::error!("a token that was being renewed is not stored yet; it may be lost");
+    }
+    code
+}
+
+async fn command(context: &Context, cli: Cli, signals: OsSignals) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match cli.command {
-        None | Some(Command::Run(_)) => run::run(&context, &cli.run, None, signals).await,
-        Some(Command::Serve(args)) => run::run(&context, &cli.run, Some(&args), signals).await,
-        Some(Command::Demo(args)) => demo::demo(&context, &args, signals).await.map(done),
-        Some(Command::Validate(names)) => validate::validate(&context, &names.name).map(done),
-        Some(Command::Check { name }) => until_signal(signals, check::check(&context, &name)).await,
-        Some(Command::Preview(args)) => preview::preview(&context, &args, signals).await.map(done),
-        Some(Command::Poll { name }) => poll::poll(&context, &name, signals).await,
-        Some(Command::Tail(args)) => tail::tail(&context, &args, signals).await.map(done),
+        None | Some(Command::Run(_)) => run::run(context, &cli.run, None, signals).await,
+        Some(Command::Serve(args)) => run::run(context, &cli.run, Some(&args), signals).await,
+        Some(Command::Demo(args)) => demo::demo(context, &args, signals).await.map(done),
+        Some(Command::Validate(names)) => validate::validate(context, &names.name).map(done),
+        Some(Command::Check { name }) => until_signal(signals, check::check(context, &name)).await,
+        Some(Command::Preview(args)) => preview::preview(context, &args, signals).await.map(done),
+        Some(Command::Poll { name }) => poll::poll(context, &name, signals).await,
+        Some(Command::Tail(args)) => tail::tail(context, &args, signals).await.map(done),
         Some(Command::Status(args)) => {
             tokio::select! {
-                code = status::status(&context, &args) => code,
+                code = status::status(context, &args) => code,
                 code = interrupted(signals) => code,
             }
         }
         Some(Command::State(command)) => {
-            until_signal(signals, state::state(&context, command)).await
+            until_signal(signals, state::state(context, command)).await
         }
         Some(Command::Leases(command)) => {
-            until_signal(signals, leases::leases(&context, command)).await
+            until_signal(signals, leases::leases(context, command)).await
         }
-        Some(Command::Dlq(command)) => until_signal(signals, dlq::dlq(&context, command)).await,
+        Some(Command::Dlq(command)) => until_signal(signals, dlq::dlq(context, command)).await,
         Some(Command::Webhook(command)) => {
             tokio::select! {
-                code = webhook::webhook(&context, command) => code,
+                code = webhook::webhook(context, command) => code,
                 code = interrupted(signals) => code,
             }
         }
-        Some(Command::Connectors(command)) => connectors::connectors(&context, command).map(done),
+        Some(Command::Connectors(command)) => connectors::connectors(context, command).map(done),
         Some(Command::Manifest(command)) => manifest::manifest(command).await,
         Some(Command::Airbyte(command)) => {
             tokio::select! {
-                code = airbyte::airbyte(&context, command) => code,
+                code = airbyte::airbyte(context, command) => code,
                 code = interrupted(signals) => code,
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::auth;
 use super::fields::{self, Default as FieldDefault};
 use super::leaves::{self, Leaves, Sources};
 use super::provider::{self, Subject, known_keys};
@@ -371,6 +372,13 @@ impl Entry<'_> {
             variables: self.context.is_environment.then_some(&prefix),
             leaves: self.leaves,
         };
-        provider::read(&subject, given, report)
+        let before = report.problem_count();
+        let read = provider::read(&subject, given, report);
+        // What is misspelled or of the wrong type is not missing as well.
+        if report.problem_count() == before {
+            let methods = &manifest.metadata.auth;
+            auth::check(methods, given, &read, self.leaves, self.label, report);
+        }
+        read
     }
 }

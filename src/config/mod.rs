@@ -2,6 +2,7 @@
 //!
 //! Read, parse, substitute on parsed leaves, validate. Nothing here talks to a provider or a store.
 
+mod auth;
 mod build;
 mod entry;
 mod env_mode;

@@ -93,7 +93,7 @@ pub trait CycleStore: Send + Sync + fmt::Debug {
 
 /// What the poller and the commands need besides: leases, state, metrics, and what was written.
 #[async_trait]
-pub trait Store: CycleStore + QueueStore {
+pub trait Store: CycleStore + QueueStore + CredentialStore {
     /// Address without credentials, for messages.
     fn address(&self) -> String;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_worker::client::auth::Credentials;
+use connector_worker::client::auth::{Credentials, GoogleSurroundings};
 use connector_worker::client::{Client, ClientConfig, FetchError};
 use connector_worker::clock::Clock;
 use connector_worker::connector::{ConnectorConfig, RetryConfig};
@@ -14,6 +14,7 @@ use connector_worker::document::parse_json;
 use connector_worker::source::manifest::catalog::Manifest;
 use connector_worker::source::manifest::{ManifestSource, Mode};
 use connector_worker::source::{CheckReport, Source};
+use connector_worker::store::MemoryStore;
 use serde_json::{Value, json};
 
 use crate::support::party::{Asked, Party, Reply};
@@ -510,4 +511,121 @@ async fn a_missing_scope_is_told_from_a_wrong_token() {
         .await
         .unwrap_err();
     assert!(matches!(error, FetchError::Unauthorized(_)), "{error}");
+}
+
+/// A source with one stream, whose way to authenticate the configuration chooses.
+fn choosing(party: &Party, methods: &str, config: Value) -> ManifestSource {
+    let manifest = format!(
+        "type: DeclarativeSource
+metadata: {{ connector: {{ auth: {{ select: way, methods: {methods} }} }} }}
+streams:
+  - type: DeclarativeStream
+    name: one
+    retriever:
+      type: SimpleRetriever
+      requester:
+        type: HttpRequester
+        url: '{{{{ config.base }}}}/one'
+        authenticator:
+          type: SelectiveAuthenticator
+          authenticator_selection_path: [way]
+          authenticators:
+            token: {{ type: BearerAuthenticator, api_token: '{{{{ config.token }}}}' }}
+      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [] }} }}
+"
+    );
+    let manifest = Manifest::read("things.yaml", &manifest, "things").unwrap();
+    let mut config = config;
+    config["base"] = json!(party.url);
+    let config = ConnectorConfig {
+        provider: parse_json("c", &config.to_string()).unwrap(),
+        ..defaults()
+    };
+    let client = Client::new(ClientConfig::default()).unwrap();
+    let manifest = Arc::new(manifest);
+    ManifestSource::build(manifest, &config, client, Clock::System, Mode::Worker)
+}
+
+#[tokio::test]
+async fn a_github_app_buys_a_token_of_its_installation() {
+    let party = Party::start(|asked, _| match asked.path() {
+        "/orgs/acme/installation" => Reply::json(json!({"id": 42})),
+        "/app/installations/42/access_tokens" => Reply::status(
+            201,
+            json!({"token": "ghs_1", "expires_at": "2099-01-01T00:00:00Z"}),
+        ),
+        _ => Reply::json(r#"[{"id":1}]"#),
+    })
+    .await;
+    let methods = "{ token: { fields: [token] }, app: { fields: [app_id, private_key], authenticator: { type: GithubAppAuthenticator, url_base: '{{ config.base }}', app_id: '{{ config.app_id }}', private_key: '{{ config.private_key }}', account: acme } } }";
+    let key = include_str!("../fixtures/keys/rsa-pkcs1.pem");
+    let config = json!({"app_id": 7, "private_key": key});
+    choosing(&party, methods, config).check().await.unwrap();
+    let asked = party.asked();
+    let found = &party.asked_at("/orgs/acme/installation")[0];
+    let (header, claims, _) = opened(found.header("authorization").unwrap());
+    assert_eq!(header, r#"{"alg":"RS256","typ":"JWT"}"#);
+    assert_eq!(claims["iss"], "7");
+    let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+    assert!((300..=600).contains(&life), "{life}");
+    assert_eq!(tokens_seen(&asked).last(), Some(&"Bearer ghs_1"));
+
+    let party = Party::start(|_, _| Reply::json(r#"[{"id":1}]"#)).await;
+    let config = json!({"token": "t1"});
+    choosing(&party, methods, config).check().await.unwrap();
+    assert_eq!(tokens_seen(&party.asked()), ["Bearer t1"]);
+}
+
+#[tokio::test]
+async fn google_credentials_come_from_a_key_or_from_the_machine() {
+    let issuer = issuer().await;
+    let key = include_str!("../fixtures/keys/rsa-pkcs8.pem");
+    let file = json!({
+        "type": "service_account", "client_email": "robot@example.test", "private_key": key,
+        "private_key_id": "k1", "token_uri": format!("{}/token", issuer.url),
+    });
+    let methods = "{ key: { fields: [key], optional: [subject], authenticator: { type: GoogleServiceAccountAuthenticator, key: '{{ config.key }}', subject: '{{ config.subject }}', scopes: [a, b] } }, machine: { fields: [], authenticator: { type: GoogleDefaultAuthenticator, scopes: [a] } } }";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key.json");
+    std::fs::write(&path, file.to_string()).unwrap();
+    for given in [file.clone(), json!(file.to_string()), json!(path)] {
+        let party = Party::start(|_, _| Reply::json(r#"[{"id":1}]"#)).await;
+        let config = json!({"key": given, "subject": "someone@example.test"});
+        choosing(&party, methods, config).check().await.unwrap();
+        let sent = issuer.asked_at("/token");
+        let assertion = sent.last().unwrap().field("assertion").unwrap();
+        let (header, claims, _) = opened(&assertion);
+        assert!(header.contains("\"kid\":\"k1\""), "{header}");
+        assert_eq!(claims["sub"], "someone@example.test");
+        assert_eq!(claims["scope"], "a b");
+        assert!(tokens_seen(&party.asked())[0].starts_with("Bearer t"));
+    }
+
+    let machine = Party::start(|asked, _| match asked.header("metadata-flavor") {
+        Some("Google") => Reply::json(json!({"access_token": "m1", "expires_in": 3000}))
+            .header("metadata-flavor", "Google"),
+        _ => Reply::status(403, "{}"),
+    })
+    .await;
+    let host = machine.url.trim_start_matches("http://").to_owned();
+    let surroundings = |metadata_host, key_file| GoogleSurroundings {
+        metadata_host,
+        key_file,
+        ..GoogleSurroundings::default()
+    };
+    for (surroundings, token) in [
+        (surroundings(Some(host), None), "Bearer m1"),
+        (surroundings(None, Some(path)), "Bearer t"),
+    ] {
+        let party = Party::start(|_, _| Reply::json(r#"[{"id":1}]"#)).await;
+        let store = Arc::new(MemoryStore::new());
+        let credentials = Credentials::of_process(store, surroundings);
+        choosing(&party, methods, json!({}))
+            .with_credentials(credentials)
+            .check()
+            .await
+            .unwrap();
+        let asked = party.asked();
+        assert!(tokens_seen(&asked)[0].starts_with(token), "{asked:?}");
+    }
 }

@@ -13,6 +13,7 @@ mod authenticators;
 mod cli;
 mod concurrent_pages;
 mod crash;
+mod credentials;
 mod demo;
 mod documented_configurations;
 mod generated;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
+use super::adc::GoogleSurroundings;
 use super::keeper::{Keeper, Manners};
 use super::sealed::Sealer;
 use super::{Client, FetchError};
@@ -25,6 +26,7 @@ pub struct Credentials {
 struct Shared {
     store: Option<Arc<dyn CredentialStore>>,
     changed: Option<Arc<ConfigurationChanged>>,
+    google: GoogleSurroundings,
     keepers: Mutex<HashMap<String, Arc<Keeper>>>,
     /// Renewals on their way. They outlive whoever waits for them: an answer that holds the only
     /// good refresh token must be stored even when its reader was told to stop.
@@ -40,6 +42,22 @@ impl Credentials {
                 ..Shared::default()
             }),
         }
+    }
+
+    /// As [`kept_in`](Self::kept_in), for a process with these surroundings.
+    pub fn of_process(store: Arc<dyn CredentialStore>, google: GoogleSurroundings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                store: Some(store),
+                google,
+                ..Shared::default()
+            }),
+        }
+    }
+
+    /// Where Google's default credentials are looked for.
+    pub fn google(&self) -> &GoogleSurroundings {
+        &self.shared.google
     }
 
     /// Credentials that live in this process and tell of rotated tokens as the format's reference

@@ -23,7 +23,7 @@ const RENEW_JITTER: f64 = 0.05;
 const NEXT_TRY: SignedDuration = SignedDuration::from_secs(30);
 
 /// A token younger than this that is refused is not the reason: a new one would be refused too.
-const YOUNG: Duration = Duration::from_secs(10);
+const YOUNG: SignedDuration = SignedDuration::from_secs(2);
 
 /// Least time between two renewals that a refusal causes.
 const BETWEEN_REPLACEMENTS: Duration = Duration::from_mins(1);
@@ -73,8 +73,8 @@ struct Current {
     kept: Option<Kept>,
     /// When the token is due; `None`: never.
     due: Option<Timestamp>,
-    /// When an issuer or the store last gave a token.
-    adopted: Option<Instant>,
+    /// Whether the token comes from an issuer, so that its age is known.
+    is_issued: bool,
     /// When a refused token was last replaced.
     replaced: Option<Instant>,
     /// What the issuer said to the last try, if it refused it.
@@ -169,11 +169,12 @@ impl Keeper {
         if let Some(token) = self.fresh_other_than(Some(refused)) {
             return Ok(Some(token));
         }
-        let (adopted, replaced) = {
+        let (is_issued, replaced) = {
             let current = self.current();
-            (current.adopted, current.replaced)
+            (current.is_issued, current.replaced)
         };
-        let is_young = adopted.is_some_and(|at| at.elapsed() < YOUNG);
+        let age = Timestamp::now().duration_since(refused.obtained);
+        let is_young = is_issued && age < YOUNG;
         let is_early = replaced.is_some_and(|at| at.elapsed() < BETWEEN_REPLACEMENTS);
         if self.manners == Manners::Worker && (is_young || is_early) {
             return Ok(None);
@@ -221,8 +222,8 @@ impl Keeper {
             return Err(error.clone());
         }
         let renewed = match &self.store {
-            Some(store) => self.renew_in(&**store, grant, refused).await,
-            None => self.renew_alone(grant).await,
+            Some(store) if !grant.is_local() => self.renew_in(&**store, grant, refused).await,
+            _ => self.renew_alone(grant).await,
         };
         let mut current = self.current();
         current.refused = match &renewed {
@@ -455,7 +456,7 @@ impl Keeper {
         let mut current = self.current();
         current.due = self.due(&token);
         current.is_news = true;
-        current.adopted = Some(Instant::now());
+        current.is_issued = true;
         current.kept = Some(kept);
         token
     }

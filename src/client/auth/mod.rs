@@ -5,10 +5,13 @@
 //! rotated refresh token in the store before anybody uses what came with it. What a manifest says
 //! of all this is the source's business.
 
+mod adc;
 mod answer;
 mod credentials;
 mod endpoint;
 mod form;
+mod github_app;
+mod google;
 mod jws;
 mod keeper;
 mod login;
@@ -22,10 +25,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
+pub use adc::{GoogleDefault, GoogleSurroundings, MetadataServer};
 pub use answer::{AnswerNames, Expiry};
 pub use credentials::{ConfigurationChanged, Credentials};
 pub use endpoint::{Rejection, TokenRequest};
 pub use form::encode as encode_form;
+pub use github_app::GithubApp;
+pub use google::GoogleKey;
 pub use jws::{Algorithm, UnknownAlgorithm, sign};
 pub use keeper::{Keeper, Manners};
 pub use login::Login;
@@ -99,6 +105,10 @@ pub enum Grant {
     Endpoint(TokenRequest),
     /// A login, whose answer holds a session token.
     Login(Login),
+    /// An installation of a GitHub App.
+    GithubApp(GithubApp),
+    /// The account of the machine.
+    Metadata(MetadataServer),
 }
 
 impl Grant {
@@ -112,6 +122,8 @@ impl Grant {
         match self {
             Self::Endpoint(request) => request.ask(client, refresh).await,
             Self::Login(login) => login.ask(client).await,
+            Self::GithubApp(app) => app.ask(client).await,
+            Self::Metadata(server) => server.ask().await,
         }
     }
 
@@ -119,7 +131,12 @@ impl Grant {
     fn configured_refresh_token(&self) -> Option<SecretString> {
         match self {
             Self::Endpoint(request) => request.refresh_token(),
-            Self::Login(_) => None,
+            Self::Login(_) | Self::GithubApp(_) | Self::Metadata(_) => None,
         }
+    }
+
+    /// Whether its token is of no use to other machines.
+    fn is_local(&self) -> bool {
+        matches!(self, Self::Metadata(_))
     }
 }

@@ -283,6 +283,8 @@ impl Manifest {
         let names: Vec<Arc<str>> = streams.iter().map(|(name, _)| name.clone()).collect();
         let metadata = metadata::read(&document, &names)?;
         two_cursors(&document, &metadata)?;
+        let mut document = document;
+        metadata.auth.extend(&mut document);
         let kind = name.to_ascii_uppercase();
         let spec = document
             .get("spec")

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::errors::Refusals;
 use super::feed::StreamRules;
 use super::fields::{self, kind_name, problem};
+use super::methods::{AuthMethods, Method};
 use super::template::Template;
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
 use crate::json::Pointer;
@@ -31,6 +32,8 @@ pub struct Metadata {
     pub signals: BTreeMap<Arc<str>, SignalMetadata>,
     /// How `check` proves address and identity.
     pub health_check: Option<HealthCheck>,
+    /// Which ways to authenticate there are.
+    pub auth: AuthMethods,
     /// What refusals are about, where their status does not tell.
     pub(super) refusals: Refusals,
     /// How fast requests may follow each other.
@@ -115,7 +118,8 @@ pub enum Place {
 }
 
 /// Keys of `metadata.connector`.
-pub(crate) const CONNECTOR_KEYS: [&str; 14] = [
+pub(crate) const CONNECTOR_KEYS: [&str; 15] = [
+    "auth",
     "id",
     "version",
     "display_name",
@@ -145,6 +149,8 @@ pub(crate) const SIGNAL_KEYS: [&str; 11] = [
     "skip",
     "requires",
 ];
+const AUTH_KEYS: [&str; 2] = ["select", "methods"];
+const METHOD_KEYS: [&str; 3] = ["fields", "optional", "authenticator"];
 const HEALTH_KEYS: [&str; 8] = [
     "path",
     "http_method",
@@ -208,6 +214,7 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
                 }
             }
             "health_check" => metadata.health_check = reader.health_check(value, at),
+            "auth" => metadata.auth = reader.auth(value, at),
             "refusals" => metadata.refusals = reader.refusals(value),
             "rate_limits" => metadata.requests_per_second = reader.rate(value),
             "webhooks" => reader.webhooks(value, streams, &mut metadata),
@@ -509,6 +516,54 @@ impl Reader {
             return None;
         }
         Some(check)
+    }
+
+    fn auth(&mut self, node: &Node, at: Position) -> AuthMethods {
+        let mut auth = AuthMethods::default();
+        for (key, _, value) in self.members("auth", node, &AUTH_KEYS) {
+            if key == "select" {
+                auth.select = self.text(key, value).unwrap_or_default();
+                continue;
+            }
+            for entry in value.entries() {
+                let mut method = Method {
+                    name: entry.key.clone(),
+                    fields: Vec::new(),
+                    optional: Vec::new(),
+                    authenticator: None,
+                };
+                for (key, _, value) in self.members(&entry.key, &entry.value, &METHOD_KEYS) {
+                    match key {
+                        "authenticator" => method.authenticator = Some(value.clone()),
+                        "fields" => method.fields = self.texts(key, value),
+                        _ => method.optional = self.texts(key, value),
+                    }
+                }
+                auth.methods.push(method);
+            }
+        }
+        if auth.select.is_empty() || auth.methods.is_empty() {
+            self.complain(
+                at,
+                "auth needs select and methods",
+                "select names the field that SelectiveAuthenticator reads",
+            );
+        }
+        auth
+    }
+
+    fn texts(&mut self, key: &str, node: &Node) -> Vec<String> {
+        let texts = node
+            .items()
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned));
+        match (&node.kind, texts.collect::<Option<Vec<_>>>()) {
+            (Kind::List(_), Some(texts)) => texts,
+            _ => {
+                self.wrong(key, node, "a list of fields");
+                Vec::new()
+            }
+        }
     }
 
     fn refusals(&mut self, node: &Node) -> Refusals {

@@ -18,6 +18,7 @@ pub mod filter;
 pub mod format;
 pub mod lint;
 pub mod metadata;
+pub mod methods;
 mod mode;
 pub mod normalize;
 mod options;
@@ -126,6 +127,10 @@ impl ManifestSource {
         clock: Clock,
         mode: Mode,
     ) -> Self {
+        let mut config = config;
+        if mode == Mode::Worker {
+            config = manifest.metadata.auth.filled_in(config);
+        }
         let no_parameters = Map::new();
         let context = Context::new(clock)
             .with("config", &config)
@@ -168,7 +173,7 @@ impl ManifestSource {
                 parts,
                 shape: match mode {
                     Mode::Worker => configuration::shape_hash(
-                        &config,
+                        &manifest.metadata.auth.without_fields(&config),
                         &manifest.spec,
                         &match rules {
                             Some(rules) => Value::Array(vec![node.to_value(), rules.value.clone()]),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::credentials::Credential;
 use super::queue::Queue;
+
 use crate::store::entry::EntryWriter;
 use crate::store::{
     Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, KnownVersion, Lease, Owner, State,
@@ -17,6 +19,7 @@ use crate::store::{
 pub(super) struct Content {
     pub(super) connectors: BTreeMap<String, Connector>,
     pub(super) streams: HashMap<String, BTreeMap<u64, StreamEntry>>,
+    pub(super) credentials: HashMap<String, Credential>,
     /// Ids are never used twice, even after a purge.
     pub(super) last_id: u64,
 }

@@ -5,6 +5,7 @@
 //! tokio's clock, which tests may pause. Nothing outlives the process.
 
 mod content;
+mod credentials;
 mod queue;
 
 use std::collections::BTreeMap;

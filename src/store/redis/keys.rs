@@ -58,6 +58,11 @@ impl Keys {
         format!("{}connector-webhooks-arrived:{connector}", self.prefix)
     }
 
+    /// Hash: what an issuer gave, sealed, and who asks it.
+    pub(super) fn credential(&self, id: &str) -> String {
+        format!("{}credential:{id}", self.prefix)
+    }
+
     /// Hash: counters and gauges.
     pub(super) fn metrics(&self, connector: &str) -> String {
         format!("{}metrics:connector:{connector}", self.prefix)

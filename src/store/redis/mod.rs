@@ -8,6 +8,7 @@ mod announce;
 mod check;
 mod commit;
 mod connection;
+mod credentials;
 mod dead_letters;
 mod failure;
 mod keys;

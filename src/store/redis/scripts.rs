@@ -70,6 +70,18 @@ script!(
     REPLAY, "replay.lua"
 );
 script!(
+    /// Takes the lock on a credential.
+    CREDENTIAL_LOCK, "credential_lock.lua"
+);
+script!(
+    /// Keeps what an issuer gave.
+    CREDENTIAL_SAVE, "credential_save.lua"
+);
+script!(
+    /// Gives the lock on a credential up.
+    CREDENTIAL_UNLOCK, "credential_unlock.lua"
+);
+script!(
     /// Removes what every consumer group has read.
     TRIM, "trim.lua"
 );

@@ -9,9 +9,38 @@
 //! newest `max_len` entries, and the commit that passes the limit drops the oldest. A commit is
 //! never refused as full, and [`Store::trim`] removes nothing.
 
+/// Runs `$work` in a transaction that may write and answers what it answers.
+macro_rules! in_transaction {
+    ($store:ident, |$connection:ident| $work:expr) => {{
+        let work = async {
+            let mut transaction = $store.connections.write().await?;
+            let $connection = transaction.connection();
+            let answer = $work.await?;
+            transaction.commit().await?;
+            Ok(answer)
+        };
+        work.await.map_err($store.trouble())
+    }};
+}
+
+/// Runs `$work`, one statement, on a connection for reading.
+macro_rules! on_reader {
+    ($store:ident, |$connection:ident| $work:expr) => {{
+        let work = async {
+            let mut reader = $store.connections.read().await?;
+            let $connection = reader.connection();
+            let answer = $work.await?;
+            reader.done();
+            Ok(answer)
+        };
+        work.await.map_err($store.trouble())
+    }};
+}
+
 mod bulk;
 mod commit;
 mod connect;
+mod credentials;
 mod error;
 mod lease;
 mod queue;
@@ -81,34 +110,6 @@ impl SqliteStore {
         reader.done();
         Ok(row.holder(lease::now_ms()).map(|(_, remaining)| remaining))
     }
-}
-
-/// Runs `$work` in a transaction that may write and answers what it answers.
-macro_rules! in_transaction {
-    ($store:ident, |$connection:ident| $work:expr) => {{
-        let work = async {
-            let mut transaction = $store.connections.write().await?;
-            let $connection = transaction.connection();
-            let answer = $work.await?;
-            transaction.commit().await?;
-            Ok(answer)
-        };
-        work.await.map_err($store.trouble())
-    }};
-}
-
-/// Runs `$work`, one statement, on a connection for reading.
-macro_rules! on_reader {
-    ($store:ident, |$connection:ident| $work:expr) => {{
-        let work = async {
-            let mut reader = $store.connections.read().await?;
-            let $connection = reader.connection();
-            let answer = $work.await?;
-            reader.done();
-            Ok(answer)
-        };
-        work.await.map_err($store.trouble())
-    }};
 }
 
 #[async_trait]

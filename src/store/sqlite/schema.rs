@@ -11,7 +11,7 @@ use super::error::Failure;
 const APPLICATION_ID: i64 = 0x4357_7374;
 
 /// Steps from an empty file to the current layout.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE connectors (
         id             INTEGER PRIMARY KEY,
@@ -118,6 +118,19 @@ const MIGRATIONS: [&str; 2] = [
         PRIMARY KEY (connector, claim)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX delivery_ids_by_age ON delivery_ids (connector, seen_ms);
+",
+    "
+    -- What issuers gave: sealed, and fenced by a revision that only grows.
+    CREATE TABLE credentials (
+        id            TEXT PRIMARY KEY,
+        revision      INTEGER NOT NULL DEFAULT 0,
+        sealed        BLOB NOT NULL DEFAULT x'',
+        -- Milliseconds since 1970. NULL: needed until it is replaced.
+        expires_ms    INTEGER,
+        lock_owner    TEXT,
+        lock_until_ms INTEGER NOT NULL DEFAULT 0,
+        lock_ttl_ms   INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

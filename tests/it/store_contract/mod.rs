@@ -2,6 +2,7 @@
 //! real Redis.
 
 mod committing;
+mod credentials;
 mod leasing;
 mod queueing;
 mod reading;
@@ -88,4 +89,10 @@ contract! {
         dead_letters_are_kept_and_purged,
         metrics_add_and_set,
         nothing_is_trimmed_without_consumers;
+    credentials:
+        an_unknown_credential_is_empty,
+        a_lock_is_busy_for_others_until_it_is_given_up,
+        a_lock_that_ended_goes_to_the_next,
+        a_save_replaces_the_revision_that_was_read_and_no_other,
+        of_many_saves_of_one_revision_one_counts;
 }

@@ -1,16 +1,17 @@
 //! Credentials that are asked for: the token of the moment, and where it goes in a request.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::super::options::{RequestOption, RequestOptions};
 use super::super::retriever::Run;
 use super::super::template::Literal;
+use super::github_app::App;
+use super::google::Google;
 use super::legacy_session::LegacySession;
 use super::oauth::OAuth;
 use super::session::Session;
 use crate::client::FetchError;
 use crate::client::auth::{Grant, Keeper, Token};
-use std::sync::Arc;
 
 /// An authenticator whose token somebody issues.
 pub(in crate::source::manifest) struct Issued {
@@ -28,6 +29,10 @@ pub(super) enum Scheme {
     Session(Box<Session>),
     /// `LegacySessionTokenAuthenticator`
     LegacySession(Box<LegacySession>),
+    /// `GithubAppAuthenticator`
+    GithubApp(Box<App>),
+    /// `GoogleServiceAccountAuthenticator`, `GoogleDefaultAuthenticator`
+    Google(Box<Google>),
 }
 
 impl std::fmt::Debug for Issued {
@@ -99,6 +104,8 @@ impl Issued {
             Scheme::OAuth(oauth) => (&oauth.option, format!("Bearer {}", token.expose())),
             Scheme::Session(session) => (&session.option, session.shown(run, token)?),
             Scheme::LegacySession(session) => (&session.option, token.expose().to_owned()),
+            Scheme::GithubApp(app) => (&app.option, format!("Bearer {}", token.expose())),
+            Scheme::Google(google) => (&google.option, format!("Bearer {}", token.expose())),
         };
         super::keep_out_of_logs(&credential);
         option
@@ -115,6 +122,8 @@ impl Issued {
             Scheme::OAuth(oauth) => oauth.keeper(run)?,
             Scheme::Session(session) => session.keeper(run)?,
             Scheme::LegacySession(session) => session.keeper(run)?,
+            Scheme::GithubApp(app) => app.keeper(run)?,
+            Scheme::Google(google) => google.keeper(run)?,
         };
         Ok(self.keeper.get_or_init(|| keeper))
     }
@@ -124,6 +133,8 @@ impl Issued {
             Scheme::OAuth(oauth) => oauth.grant(run),
             Scheme::Session(session) => session.grant(run),
             Scheme::LegacySession(session) => session.grant(run),
+            Scheme::GithubApp(app) => app.grant(run),
+            Scheme::Google(google) => google.grant(run),
         }
     }
 

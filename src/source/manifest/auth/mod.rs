@@ -4,6 +4,8 @@
 //! [`Issued`] one adds must be asked for first; it goes into a request just before that is sent,
 //! so that no request waits with a token that ends meanwhile.
 
+mod github_app;
+mod google;
 mod issued;
 mod jwt;
 mod legacy_session;
@@ -107,6 +109,10 @@ impl Authenticator {
             Some("SessionTokenAuthenticator") => issued(session::build(node, config, verbatim)?),
             Some("LegacySessionTokenAuthenticator") => {
                 issued(legacy_session::build(node, requester, verbatim)?)
+            }
+            Some("GithubAppAuthenticator") => issued(github_app::build(node)?),
+            Some("GoogleServiceAccountAuthenticator" | "GoogleDefaultAuthenticator") => {
+                issued(google::build(node)?)
             }
             Some("SelectiveAuthenticator") => return select(node, requester, config, verbatim),
             _ => return Err(unsupported(node)),

@@ -1,0 +1,357 @@
+//! `metadata.connector.auth`: which ways to authenticate there are, and which one a configuration
+//! chooses by what it gives.
+
+use crate::document::{Entry, Kind, Node};
+use crate::json::{Map, Value};
+
+/// `metadata.connector.auth`
+#[derive(Debug, Clone, Default)]
+pub struct AuthMethods {
+    /// The field of the configuration that `SelectiveAuthenticator` reads.
+    pub(super) select: String,
+    pub(super) methods: Vec<Method>,
+}
+
+/// One way to authenticate.
+#[derive(Debug, Clone)]
+pub(super) struct Method {
+    pub(super) name: String,
+    /// What it needs.
+    pub(super) fields: Vec<String>,
+    /// What belongs to it and may be left out.
+    pub(super) optional: Vec<String>,
+    /// An authenticator that the low-code format lacks.
+    pub(super) authenticator: Option<Node>,
+}
+
+/// Why a configuration chooses no way to authenticate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoMethod {
+    /// The field that is wrong, if it is one.
+    pub field: Option<String>,
+    /// What is wrong; fields as the specification spells them.
+    pub message: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl Method {
+    fn owns(&self, field: &str) -> bool {
+        self.fields
+            .iter()
+            .chain(&self.optional)
+            .any(|own| own == field)
+    }
+
+    fn missing<'m>(&'m self, config: &Value) -> Vec<&'m str> {
+        let fields = self.fields.iter().map(String::as_str);
+        fields.filter(|field| !is_given(config, field)).collect()
+    }
+}
+
+impl AuthMethods {
+    /// Every field that belongs to a method.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        let methods = self.methods.iter();
+        methods
+            .flat_map(|method| method.fields.iter().chain(&method.optional))
+            .map(String::as_str)
+    }
+
+    /// The name of the method that `config` chooses; `None` where the manifest names no methods.
+    /// `spell` writes a field as the user does.
+    pub fn choose(
+        &self,
+        config: &Value,
+        spell: &dyn Fn(&str) -> String,
+    ) -> Result<Option<&str>, NoMethod> {
+        if self.methods.is_empty() {
+            return Ok(None);
+        }
+        let list = |fields: &[&str]| -> String {
+            let spelled: Vec<String> = fields.iter().map(|field| spell(field)).collect();
+            spelled.join(" and ")
+        };
+        let chosen = match config.get(&self.select).and_then(Value::as_str) {
+            Some(name) if !name.is_empty() => self.named(name, spell)?,
+            _ => self.best(config),
+        };
+        let Some(chosen) = chosen else {
+            let ways: Vec<String> = self
+                .methods
+                .iter()
+                .map(|method| {
+                    let fields: Vec<&str> = method.fields.iter().map(String::as_str).collect();
+                    list(&fields)
+                })
+                .collect();
+            return Err(NoMethod {
+                field: None,
+                message: "holds no credentials".to_owned(),
+                fix: format!("give {}", ways.join(", or ")),
+            });
+        };
+        // What is given and belongs to another way only contradicts it.
+        let other = self.methods.iter().find_map(|method| {
+            let mut fields = method.fields.iter().chain(&method.optional);
+            let field = fields.find(|field| is_given(config, field) && !chosen.owns(field))?;
+            Some((method, field))
+        });
+        if let Some((method, field)) = other {
+            let own = chosen.fields.iter().find(|own| is_given(config, own));
+            let own = own.map_or_else(|| chosen.name.clone(), |own| spell(own));
+            return Err(NoMethod {
+                field: Some(field.clone()),
+                message: format!(
+                    "{own} and {} are two ways to authenticate ({} and {})",
+                    spell(field),
+                    chosen.name,
+                    method.name
+                ),
+                fix: "keep one of them".to_owned(),
+            });
+        }
+        let missing = chosen.missing(config);
+        if !missing.is_empty() {
+            return Err(NoMethod {
+                field: None,
+                message: format!(
+                    "to authenticate by {} {} {} missing",
+                    chosen.name,
+                    list(&missing),
+                    if missing.len() == 1 { "is" } else { "are" }
+                ),
+                fix: format!("add {}", list(&missing)),
+            });
+        }
+        Ok(Some(&chosen.name))
+    }
+
+    fn named(
+        &self,
+        name: &str,
+        spell: &dyn Fn(&str) -> String,
+    ) -> Result<Option<&Method>, NoMethod> {
+        let found = self.methods.iter().find(|method| method.name == name);
+        if found.is_some() {
+            return Ok(found);
+        }
+        let names: Vec<&str> = self
+            .methods
+            .iter()
+            .map(|method| method.name.as_str())
+            .collect();
+        Err(NoMethod {
+            field: Some(self.select.clone()),
+            message: format!("{} names no way to authenticate", spell(&self.select)),
+            fix: format!("use one of: {}", names.join(", ")),
+        })
+    }
+
+    /// The method that most of what is given belongs to: complete ones first, then those with more
+    /// fields, so that one whose fields are part of another's gives way. One without fields is for
+    /// configurations that give nothing.
+    fn best(&self, config: &Value) -> Option<&Method> {
+        let given = |method: &Method| {
+            let fields = method.fields.iter().chain(&method.optional);
+            fields.filter(|field| is_given(config, field)).count()
+        };
+        let touched = self.methods.iter().filter(|method| given(method) > 0);
+        let best = touched.rev().max_by_key(|method| {
+            let is_complete = method.missing(config).is_empty() && !method.fields.is_empty();
+            (is_complete, given(method))
+        });
+        best.or_else(|| self.methods.iter().find(|method| method.fields.is_empty()))
+    }
+
+    /// The configuration with the chosen method's name where `SelectiveAuthenticator` reads it.
+    pub(super) fn filled_in(&self, config: Value) -> Value {
+        let Ok(Some(name)) = self.choose(&config, &str::to_owned) else {
+            return config;
+        };
+        let name = name.to_owned();
+        match config {
+            Value::Object(mut map) => {
+                map.insert(self.select.clone(), name.into());
+                map.into()
+            }
+            other => other,
+        }
+    }
+
+    /// The configuration without what only says how to authenticate: who asks does not change
+    /// what is read.
+    pub(super) fn without_fields(&self, config: &Value) -> Value {
+        let is_ours = |name: &String| *name == self.select || self.fields().any(|own| own == name);
+        match config {
+            Value::Object(map) if !self.methods.is_empty() => map
+                .iter()
+                .filter(|(name, _)| !is_ours(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Map>()
+                .into(),
+            other => other.clone(),
+        }
+    }
+
+    /// Adds the authenticators of these methods to every `SelectiveAuthenticator` of the document
+    /// that reads the same field.
+    pub(super) fn extend(&self, node: &mut Node) {
+        match &mut node.kind {
+            Kind::List(items) => items.iter_mut().for_each(|item| self.extend(item)),
+            Kind::Map(entries) => {
+                let text_of = |entries: &[Entry], key: &str| {
+                    let entry = entries.iter().find(|entry| entry.key == key)?;
+                    entry.value.as_str().map(str::to_owned)
+                };
+                if text_of(entries, "type").as_deref() == Some("SelectiveAuthenticator") {
+                    let reads_select = entries.iter().any(|entry| {
+                        entry.key == "authenticator_selection_path"
+                            && matches!(entry.value.items(), [only] if only.as_str() == Some(&self.select))
+                    });
+                    let inner = entries
+                        .iter_mut()
+                        .find(|entry| entry.key == "authenticators");
+                    if let (true, Some(inner)) = (reads_select, inner)
+                        && let Kind::Map(inner) = &mut inner.value.kind
+                    {
+                        self.add_to(inner);
+                    }
+                    return;
+                }
+                entries
+                    .iter_mut()
+                    .filter(|entry| entry.key != "metadata")
+                    .for_each(|entry| self.extend(&mut entry.value));
+            }
+            _ => {}
+        }
+    }
+
+    fn add_to(&self, authenticators: &mut Vec<Entry>) {
+        for method in &self.methods {
+            if let Some(authenticator) = &method.authenticator
+                && !authenticators.iter().any(|entry| entry.key == method.name)
+            {
+                authenticators.push(Entry {
+                    key: method.name.clone(),
+                    key_at: authenticator.at,
+                    value: authenticator.clone(),
+                });
+            }
+        }
+    }
+}
+
+/// Whether the configuration holds something at a path such as `credentials.token`.
+fn is_given(config: &Value, path: &str) -> bool {
+    let found = path.split('.').try_fold(config, |at, part| at.get(part));
+    match found {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Object(map)) => *map != Map::new(),
+        Some(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+
+    fn methods() -> AuthMethods {
+        let method = |name: &str, fields: &[&str], optional: &[&str]| Method {
+            name: name.to_owned(),
+            fields: fields.iter().map(|&field| field.to_owned()).collect(),
+            optional: optional.iter().map(|&field| field.to_owned()).collect(),
+            authenticator: None,
+        };
+        AuthMethods {
+            select: "auth".to_owned(),
+            methods: vec![
+                method("token", &["token"], &[]),
+                method("app", &["app_id", "private_key"], &["installation_id"]),
+                method("client", &["client_id", "client_secret"], &[]),
+                method(
+                    "oauth",
+                    &["client_id", "client_secret", "refresh_token"],
+                    &[],
+                ),
+            ],
+        }
+    }
+
+    fn choose(config: &str) -> Result<String, String> {
+        let methods = methods();
+        let config = parse(config.as_bytes()).unwrap();
+        let chosen = methods.choose(&config, &str::to_owned);
+        chosen
+            .map(|name| name.unwrap().to_owned())
+            .map_err(|error| format!("{}; {}", error.message, error.fix))
+    }
+
+    #[test]
+    fn what_is_given_chooses_the_method() {
+        for (config, name) in [
+            (r#"{"token":"t","app_id":"","private_key":null}"#, "token"),
+            (r#"{"app_id":1,"private_key":"k"}"#, "app"),
+            (
+                r#"{"app_id":1,"private_key":"k","installation_id":2}"#,
+                "app",
+            ),
+            (r#"{"client_id":"c","client_secret":"s"}"#, "client"),
+            (
+                r#"{"client_id":"c","client_secret":"s","refresh_token":"r"}"#,
+                "oauth",
+            ),
+            (r#"{"auth":"token","token":"t"}"#, "token"),
+        ] {
+            assert_eq!(choose(config), Ok(name.to_owned()), "{config}");
+        }
+    }
+
+    #[test]
+    fn contradictions_and_gaps_are_told_in_words() {
+        for (config, words) in [
+            (
+                r#"{"token":"t","app_id":1,"private_key":"k"}"#,
+                "app_id and token are two ways to authenticate (app and token); keep one of them",
+            ),
+            (
+                r#"{"token":"t","installation_id":1}"#,
+                "token and installation_id are two ways to authenticate (token and app); keep one of them",
+            ),
+            (
+                r#"{"app_id":1}"#,
+                "to authenticate by app private_key is missing; add private_key",
+            ),
+            (
+                r#"{"refresh_token":"r"}"#,
+                "to authenticate by oauth client_id and client_secret are missing; add client_id and client_secret",
+            ),
+            (
+                "{}",
+                "holds no credentials; give token, or app_id and private_key, or client_id and client_secret, or client_id and client_secret and refresh_token",
+            ),
+            (
+                r#"{"auth":"apps"}"#,
+                "auth names no way to authenticate; use one of: token, app, client, oauth",
+            ),
+        ] {
+            assert_eq!(choose(config), Err(words.to_owned()), "{config}");
+        }
+    }
+
+    #[test]
+    fn a_method_without_fields_is_for_who_gives_nothing() {
+        let mut methods = methods();
+        methods.methods.push(Method {
+            name: "machine".to_owned(),
+            fields: Vec::new(),
+            optional: Vec::new(),
+            authenticator: None,
+        });
+        let config = methods.filled_in(parse(b"{}").unwrap());
+        assert_eq!(config.get("auth").and_then(Value::as_str), Some("machine"));
+    }
+}

@@ -1,0 +1,167 @@
+//! What issuers gave, and who asks them: the rows of credentials.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Row as _, SqliteConnection, query};
+
+use super::SqliteStore;
+use super::error::Failure;
+use super::lease::now_ms;
+use crate::store::{CredentialLock, CredentialStore, Saved, StoreError, StoredCredential};
+
+/// The row of a credential; empty when there is none.
+#[derive(Default)]
+struct Row {
+    kept: StoredCredential,
+    lock_owner: Option<String>,
+    lock_until_ms: i64,
+    lock_ttl_ms: i64,
+}
+
+impl Row {
+    async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Self, sqlx::Error> {
+        let row = query(
+            "SELECT revision, sealed, lock_owner, lock_until_ms, lock_ttl_ms \
+             FROM credentials WHERE id = ?",
+        )
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+        let Some(row) = row else {
+            return Ok(Self::default());
+        };
+        let revision: i64 = row.try_get("revision")?;
+        let sealed: Vec<u8> = row.try_get("sealed")?;
+        Ok(Self {
+            kept: StoredCredential {
+                revision: revision.cast_unsigned(),
+                sealed: sealed.into(),
+            },
+            lock_owner: row.try_get("lock_owner")?,
+            lock_until_ms: row.try_get("lock_until_ms")?,
+            lock_ttl_ms: row.try_get("lock_ttl_ms")?,
+        })
+    }
+
+    /// How long somebody other than `owner` holds the lock. A lock that claims far more than its
+    /// time was taken before the clock was set back.
+    fn held_against(&self, owner: &str) -> Option<Duration> {
+        self.lock_owner
+            .as_deref()
+            .filter(|holder| *holder != owner)?;
+        let left = self.lock_until_ms.saturating_sub(now_ms());
+        let left = u64::try_from(left).ok().filter(|left| *left > 0)?;
+        let is_believable = left <= self.lock_ttl_ms.unsigned_abs().saturating_mul(2);
+        is_believable.then(|| Duration::from_millis(left))
+    }
+}
+
+async fn lock(
+    connection: &mut SqliteConnection,
+    id: &str,
+    owner: &str,
+    ttl: Duration,
+) -> Result<CredentialLock, Failure> {
+    // Rows that nobody needs any more make room where somebody writes anyway.
+    query("DELETE FROM credentials WHERE expires_ms < ? AND id <> ?")
+        .bind(now_ms())
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    let row = Row::load(connection, id).await?;
+    if let Some(remaining) = row.held_against(owner) {
+        return Ok(CredentialLock::Busy { remaining });
+    }
+    let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4);
+    query(
+        "INSERT INTO credentials (id, lock_owner, lock_until_ms, lock_ttl_ms) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (id) DO UPDATE SET lock_owner = ?2, lock_until_ms = ?3, lock_ttl_ms = ?4",
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(now_ms().saturating_add(ttl))
+    .bind(ttl)
+    .execute(connection)
+    .await?;
+    Ok(CredentialLock::Held(row.kept))
+}
+
+async fn save(
+    connection: &mut SqliteConnection,
+    id: &str,
+    owner: &str,
+    revision: u64,
+    sealed: &[u8],
+    expires: Option<Duration>,
+) -> Result<Saved, Failure> {
+    let row = Row::load(connection, id).await?;
+    let is_repeated = row.kept.revision == revision + 1 && row.kept.sealed == sealed;
+    if row.kept.revision != revision && !is_repeated {
+        return Ok(Saved::Outdated);
+    }
+    let expires = expires.map(|life| {
+        let life = i64::try_from(life.as_millis()).unwrap_or(i64::MAX / 4);
+        now_ms().saturating_add(life)
+    });
+    query(
+        "INSERT INTO credentials (id, revision, sealed, expires_ms) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (id) DO UPDATE SET revision = ?2, sealed = ?3, expires_ms = ?4",
+    )
+    .bind(id)
+    .bind((revision + 1).cast_signed())
+    .bind(sealed)
+    .bind(expires)
+    .execute(&mut *connection)
+    .await?;
+    unlock(connection, id, owner).await?;
+    Ok(Saved::Yes)
+}
+
+async fn unlock(connection: &mut SqliteConnection, id: &str, owner: &str) -> Result<(), Failure> {
+    query("UPDATE credentials SET lock_owner = NULL WHERE id = ? AND lock_owner = ?")
+        .bind(id)
+        .bind(owner)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[async_trait]
+impl CredentialStore for SqliteStore {
+    async fn load_credential(&self, id: &str) -> Result<StoredCredential, StoreError> {
+        let id = self.named(id);
+        on_reader!(self, |connection| async {
+            Ok::<_, Failure>(Row::load(connection, &id).await?.kept)
+        })
+    }
+
+    async fn lock_credential(
+        &self,
+        id: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<CredentialLock, StoreError> {
+        let id = self.named(id);
+        in_transaction!(self, |connection| lock(connection, &id, owner, ttl))
+    }
+
+    async fn save_credential(
+        &self,
+        id: &str,
+        owner: &str,
+        revision: u64,
+        sealed: &[u8],
+        expires: Option<Duration>,
+    ) -> Result<Saved, StoreError> {
+        let id = self.named(id);
+        in_transaction!(self, |connection| save(
+            connection, &id, owner, revision, sealed, expires
+        ))
+    }
+
+    async fn unlock_credential(&self, id: &str, owner: &str) -> Result<(), StoreError> {
+        let id = self.named(id);
+        in_transaction!(self, |connection| unlock(connection, &id, owner))
+    }
+}
