@@ -247,7 +247,8 @@ async fn a_worker_that_dies_while_it_asks_holds_nobody_up_for_long() {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
 }
 
-#[tokio::test]
+// The issuer must answer while this test waits for the process.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_being_renewed_is_stored_though_the_worker_is_told_to_stop() {
     let (party, family) = strict(3600, Duration::from_secs(1)).await;
     let server = RedisServer::start();
