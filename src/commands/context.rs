@@ -1,5 +1,6 @@
 //! What several commands need: configuration, store, sources, all made the same way.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::registry::{ClientObserver, ConnectorRegistry};
 use crate::source::Source;
 use crate::source::manifest::catalog::{Catalog, Manifest};
 use crate::source::manifest::{ManifestSource, Mode};
-use crate::store::Store;
+use crate::store::{Store, StoreAddress};
 use crate::supervisor::Wish;
 use crate::telemetry::metrics::ConnectorMetrics;
 use crate::webhook::Webhooks;
@@ -67,9 +68,29 @@ impl Context {
                  the clock is frozen or waits are cut"
             );
         }
+        Ok(Self::with_store(global, environment, clock, max_backoff))
+    }
+
+    /// The same with another configuration and store.
+    pub(super) fn elsewhere(&self, config: PathBuf, store: StoreAddress) -> Self {
+        let global = GlobalArgs {
+            config: Some(config),
+            store: Some(store),
+            ..self.global.clone()
+        };
+        let environment = self.environment.clone();
+        Self::with_store(global, environment, self.clock, self.max_backoff)
+    }
+
+    fn with_store(
+        global: GlobalArgs,
+        environment: Environment,
+        clock: Clock,
+        max_backoff: Option<Duration>,
+    ) -> Self {
         let stores = Arc::new(StoreAccess::new(&global, &environment));
         let tokens = Arc::new(TokenStore(stores.clone()));
-        Ok(Self {
+        Self {
             credentials: Credentials::of_process(tokens, tokens::google(&environment)),
             stores,
             global,
@@ -77,7 +98,7 @@ impl Context {
             clock,
             max_backoff,
             registry: ConnectorRegistry::default(),
-        })
+        }
     }
 
     /// All connector types.

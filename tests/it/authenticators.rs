@@ -70,6 +70,14 @@ async fn check(
     source(party, authenticator, config, mode).check().await
 }
 
+/// What `check` says of the first stream that cannot be read, or of the whole.
+async fn refusal(party: &Party, authenticator: &str, config: Value, mode: Mode) -> FetchError {
+    match check(party, authenticator, config, mode).await {
+        Err(error) => error,
+        Ok(report) => report.failed.into_iter().next().expect("nothing failed"),
+    }
+}
+
 /// An issuer at `/token` of tokens `t0`, `t1`, …, and streams that anybody may read.
 async fn issuer() -> Party {
     Party::start(|asked, number| match asked.path() {
@@ -489,9 +497,7 @@ async fn a_missing_scope_is_told_from_a_wrong_token() {
         "{}",
     )
     .await;
-    let error = check(&party, authenticator, json!({}), Mode::Worker)
-        .await
-        .unwrap_err();
+    let error = refusal(&party, authenticator, json!({}), Mode::Worker).await;
     assert!(matches!(error, FetchError::Forbidden(_)), "{error}");
     assert!(
         error.to_string().contains("the scope read_api is needed"),
@@ -500,16 +506,12 @@ async fn a_missing_scope_is_told_from_a_wrong_token() {
 
     let body = r#"{"error":{".tag":"missing_scope","required_scope":"files.metadata.read"}}"#;
     let party = start(401, "Bearer", body).await;
-    let error = check(&party, authenticator, json!({}), Mode::Worker)
-        .await
-        .unwrap_err();
+    let error = refusal(&party, authenticator, json!({}), Mode::Worker).await;
     assert!(matches!(error, FetchError::Forbidden(_)), "{error}");
     assert!(error.to_string().contains("files.metadata.read"), "{error}");
 
     let party = start(401, "Bearer", r#"{"error":"invalid_token"}"#).await;
-    let error = check(&party, authenticator, json!({}), Mode::Worker)
-        .await
-        .unwrap_err();
+    let error = refusal(&party, authenticator, json!({}), Mode::Worker).await;
     assert!(matches!(error, FetchError::Unauthorized(_)), "{error}");
 }
 

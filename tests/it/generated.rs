@@ -94,7 +94,7 @@ fn the_schema_of_a_manifest_accepts_good_ones_and_refuses_slips() {
         ("display_name:", "dispay_name:"),
     ] {
         assert!(text.contains(old), "{old}");
-        let wrong = yaml("jira.yaml", &text.replacen(old, new, 1));
+        let wrong = yaml("jira.yaml", &text.replace(old, new));
         assert!(!validator.is_valid(&wrong), "{new}");
     }
 }

@@ -120,6 +120,8 @@ fn what_the_guide_shows_in_pieces_is_right() {
         .into_iter()
         .filter(|(language, title, _)| language == "yaml" && title.is_none())
         .map(|(_, _, text)| text)
+        // Those of the metadata have streams of their own; recorded cases play the like.
+        .filter(|text| text.starts_with("error_handler:"))
         .collect();
     assert_eq!(pieces.len(), 1);
     for piece in pieces {

@@ -169,7 +169,7 @@ async fn a_newer_file_is_refused_by_name() {
     );
     assert!(error.contains(&path.display().to_string()), "{error}");
     // Refusing changes nothing: with its own version back it is the file it was.
-    execute(&path, "PRAGMA user_version = 2").await;
+    execute(&path, "PRAGMA user_version = 3").await;
     open(&path).await;
 }
 

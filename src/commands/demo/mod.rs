@@ -78,11 +78,11 @@ async fn show(context: &Context, args: &DemoArgs, stop: &CancellationToken) -> R
     .await
     .context("cannot start the sandbox")?;
     let home = Home::create().context("cannot create a directory for the demonstration")?;
-    let mut context = context.clone();
     let file = home.write_configuration(&sandbox.url());
-    context.global.config = Some(file.context("cannot write the demonstration's configuration")?);
+    let file = file.context("cannot write the demonstration's configuration")?;
     let embedded = || StoreAddress::Sqlite(home.path("store.db"));
-    let address = context.global.store.get_or_insert_with(embedded).clone();
+    let address = context.global.store.clone().unwrap_or_else(embedded);
+    let context = context.elsewhere(file, address.clone());
 
     let configuration = load(&context)?;
     let store = context.open_store().await?;
