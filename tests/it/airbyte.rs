@@ -115,6 +115,7 @@ impl Site {
         let router = axum::Router::new().fallback(api).with_state(log.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         let site = Self {
             directory: tempfile::tempdir().unwrap(),

@@ -25,6 +25,10 @@ const PORTABLE: [&str; 3] = ["github", "jira", "noaa_weather"];
 
 #[tokio::test]
 async fn the_built_in_manifests_give_airbyte_cdk_the_same_records() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where the tests find airbyte-cdk"
+    )]
     let python = std::env::var("AIRBYTE_CDK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_cdk = Command::new(&python)
         .args(["-c", "import airbyte_cdk"])
@@ -199,7 +203,7 @@ async fn serve(case: &Path, script: &Value) -> String {
         let answer = Answer {
             status: exchange["status"]
                 .as_u64()
-                .map_or(200, |status| status as u16),
+                .map_or(200, |status| u16::try_from(status).unwrap()),
             headers: headers
                 .iter()
                 .map(|(name, value)| (name.clone(), text(value)))
@@ -211,6 +215,7 @@ async fn serve(case: &Path, script: &Value) -> String {
     let router = axum::Router::new()
         .fallback(answer)
         .with_state(Arc::new(answers));
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     tokio::spawn(async move { drop(axum::serve(listener, router).await) });
     base
 }

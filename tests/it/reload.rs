@@ -307,7 +307,7 @@ async fn a_secret_is_read_again_when_its_volume_is_swapped() {
     site.ops.wait_until("the problem is gone", || {
         site.ops
             .get("/readyz")
-            .is_some_and(|(_, body)| !body.to_string().contains("token"))
+            .is_some_and(|(_, body)| !body.contains("token"))
     });
     assert_eq!(site.tenures()["b"], before["b"]);
     stops_cleanly(&mut process);

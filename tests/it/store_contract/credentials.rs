@@ -29,7 +29,7 @@ pub async fn a_lock_is_busy_for_others_until_it_is_given_up(scene: Scene) {
         CredentialLock::Busy { remaining } => {
             assert!(remaining <= LONG && remaining > LONG / 2, "{remaining:?}");
         }
-        held => panic!("{held:?}"),
+        held @ CredentialLock::Held(_) => panic!("{held:?}"),
     }
     // Another credential is another matter, and its holder may extend a lock.
     for (id, owner) in [("d", "b"), ("c", "a")] {
@@ -88,14 +88,14 @@ pub async fn a_save_replaces_the_revision_that_was_read_and_no_other(scene: Scen
 
 pub async fn of_many_saves_of_one_revision_one_counts(scene: Scene) {
     let store = &scene.store;
-    let saves = (0..8).map(|number: u8| async move {
+    let attempts = (0..8).map(|number: u8| async move {
         let sealed = [number];
         store
             .save_credential("c", "x", 0, &sealed, Some(LONG))
             .await
             .unwrap()
     });
-    let saved = futures::future::join_all(saves).await;
+    let saved = futures::future::join_all(attempts).await;
     let kept = saved.iter().filter(|saved| **saved == Saved::Yes).count();
     assert_eq!(kept, 1);
     assert_eq!(store.load_credential("c").await.unwrap().revision, 1);

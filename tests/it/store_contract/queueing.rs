@@ -265,6 +265,7 @@ pub async fn a_failed_delivery_waits_among_the_dead_ones(scene: Scene) {
 
 pub async fn an_append_wakes_who_waits(scene: Scene) {
     let store = scene.store.clone();
+    #[expect(clippy::disallowed_methods, reason = "awaited below")]
     let heard = tokio::spawn(async move {
         loop {
             let arrived = store.delivered("a");

@@ -25,7 +25,7 @@ use crate::support::worker::{Process, Worker};
 pub const SECRET: &str = "a secret of the tests";
 
 /// How long anything may take on a busy machine.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 
 pub const MANIFEST: &str = r#"
 version: 7.0.0
@@ -80,7 +80,7 @@ metadata:
 /// What the provider holds.
 #[derive(Default)]
 pub struct Items {
-    pub items: Mutex<HashMap<u64, u64>>,
+    pub held: Mutex<HashMap<u64, u64>>,
     /// Answers every request with this status instead.
     pub broken: Mutex<Option<u16>>,
     pub listed: Mutex<u64>,
@@ -98,7 +98,7 @@ async fn list(
 ) -> impl IntoResponse {
     *items.listed.lock().unwrap() += 1;
     let status = items.broken.lock().unwrap().unwrap_or(200);
-    let held = items.items.lock().unwrap();
+    let held = items.held.lock().unwrap();
     let all: Vec<Value> = held.iter().map(|(id, v)| item(*id, *v)).collect();
     (
         http::StatusCode::from_u16(status).unwrap(),
@@ -111,7 +111,7 @@ async fn one(
     axum::extract::Path(id): axum::extract::Path<u64>,
 ) -> impl IntoResponse {
     let status = *items.broken.lock().unwrap();
-    let found = items.items.lock().unwrap().get(&id).copied();
+    let found = items.held.lock().unwrap().get(&id).copied();
     let status = status.unwrap_or(if found.is_some() { 200 } else { 404 });
     let body = found.map(|v| item(id, v).to_string()).unwrap_or_default();
     (http::StatusCode::from_u16(status).unwrap(), body)

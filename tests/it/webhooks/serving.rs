@@ -29,7 +29,7 @@ fn heads(signals: &[Value]) -> Vec<String> {
 }
 
 async fn push_and_poll_become_one_stream(site: Site) {
-    site.items.items.lock().unwrap().insert(1, 1);
+    site.items.held.lock().unwrap().insert(1, 1);
     let worker = site.serve("serve", &[]).await;
     let client = reqwest::Client::new();
     site.signals(1);
@@ -65,7 +65,7 @@ async fn push_and_poll_become_one_stream(site: Site) {
         ]
     );
     // What was delivered is no news to the next poll, which a delivery asks for.
-    site.items.items.lock().unwrap().extend([(1, 5), (3, 2)]);
+    site.items.held.lock().unwrap().extend([(1, 5), (3, 2)]);
     let polls = *site.items.listed.lock().unwrap();
     assert_eq!(
         site.deliver(&client, "k", &json!({ "event": "look" }))
@@ -314,7 +314,7 @@ async fn poison_goes_to_the_dead_deliveries_and_blocks_nobody() {
     assert_eq!(site.deliver(&client, "r", &thin).await, 200);
     assert_eq!(site.deliver(&client, "s", &changed(1, 1)).await, 200);
     assert_eq!(heads(&site.signals(1)), ["items.items.created 1 1 webhook"]);
-    site.items.items.lock().unwrap().insert(7, 3);
+    site.items.held.lock().unwrap().insert(7, 3);
     *site.items.broken.lock().unwrap() = None;
     assert_eq!(
         heads(&site.signals(2))[1],

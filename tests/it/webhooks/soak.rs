@@ -24,7 +24,7 @@ async fn mutations_by_poll_and_webhook_are_published_once_and_in_order() {
     for step in 0..MUTATIONS {
         let id = random.random_range(1..=ITEMS);
         let v = {
-            let mut items = site.items.items.lock().unwrap();
+            let mut items = site.items.held.lock().unwrap();
             let v = items.entry(id).or_default();
             *v += 1;
             *v
@@ -51,7 +51,7 @@ async fn mutations_by_poll_and_webhook_are_published_once_and_in_order() {
     for (delivery, body) in late {
         assert_eq!(site.deliver(&client, &delivery, &body).await, 200);
     }
-    let wanted: HashMap<u64, u64> = site.items.items.lock().unwrap().clone();
+    let wanted: HashMap<u64, u64> = site.items.held.lock().unwrap().clone();
     let started = Clock::now();
     loop {
         let mut last: HashMap<u64, u64> = HashMap::new();

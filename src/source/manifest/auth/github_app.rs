@@ -18,7 +18,7 @@ use crate::document::{Node, Problem};
 pub(super) struct App {
     pub(super) option: RequestOption,
     base: Expr,
-    app_id: Expr,
+    id: Expr,
     private_key: Expr,
     installation: Option<Expr>,
     account: Option<Expr>,
@@ -28,7 +28,7 @@ pub(super) fn build(node: &Node) -> Result<Issued, Problem> {
     Ok(Issued::new(Scheme::GithubApp(Box::new(App {
         option: RequestOption::header("Authorization", node)?,
         base: Expr::required(node, "url_base")?,
-        app_id: Expr::required(node, "app_id")?,
+        id: Expr::required(node, "app_id")?,
         private_key: Expr::required(node, "private_key")?,
         installation: Expr::field(node, "installation_id")?,
         account: Expr::field(node, "account")?,
@@ -63,7 +63,7 @@ impl App {
         Ok(GithubApp {
             base: Url::parse(&read(&self.base, "url_base")?)
                 .map_err(|_| run.misconfigured("authenticator: url_base is no address"))?,
-            app_id: read(&self.app_id, "app_id")?,
+            app_id: read(&self.id, "app_id")?,
             private_key: read(&self.private_key, "private_key")?.into(),
             installation: optional(run, self.installation.as_ref(), &context, "installation_id")?,
             account: optional(run, self.account.as_ref(), &context, "account")?,

@@ -8,7 +8,7 @@ use super::super::expr::Expr;
 use super::super::fields::{texts, type_of};
 use super::super::options::RequestOption;
 use super::super::retriever::Run;
-use super::super::template::{Context, EvalError};
+use super::super::template::{Context, EvalError, Literal};
 use super::issued::{Issued, Scheme};
 use crate::client::auth::{GoogleDefault, GoogleKey, Grant, Keeper, Manners};
 use crate::client::{AddressPolicy, FetchError};
@@ -71,7 +71,7 @@ impl Google {
         let context = run.context();
         let failed = |error: EvalError| run.misconfigured(format!("authenticator: key: {error}"));
         // A key file that the configuration holds as an object.
-        if let Ok(value @ Value::Object(_)) = expr.value(&context).map(|value| value.into_json()) {
+        if let Ok(value @ Value::Object(_)) = expr.value(&context).map(Literal::into_json) {
             return GoogleKey::new(value).map(GoogleDefault::Key);
         }
         let text = expr.verbatim(&context).map_err(failed)?;

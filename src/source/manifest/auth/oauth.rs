@@ -273,6 +273,24 @@ impl OAuth {
         Ok(is_used.then_some(assertion))
     }
 
+    /// Where the answer holds what.
+    fn names(&self, run: &Run<'_>, context: &Context<'_>) -> Result<AnswerNames, FetchError> {
+        let read = |what: &str, expr: &Expr| self.read(run, what, expr, context);
+        Ok(AnswerNames {
+            access_token: read("access_token_name", &self.access_token_name)?,
+            expires: read("expires_in_name", &self.expires_name)?,
+            expiry: if self.is_instant {
+                Expiry::Instant(instant)
+            } else {
+                Expiry::Seconds
+            },
+            refresh_token: match &self.updater {
+                Some(updater) => updater.refresh_token_name.clone(),
+                None => read("refresh_token_name", &self.refresh_token_name)?,
+            },
+        })
+    }
+
     /// The request to the token endpoint.
     fn request(&self, run: &Run<'_>, context: &Context<'_>) -> Result<TokenRequest, FetchError> {
         let read = |what: &str, expr: &Expr| self.read(run, what, expr, context);
@@ -304,19 +322,7 @@ impl OAuth {
             fields: Vec::new(),
             refresh_field: None,
             in_query: self.in_query,
-            names: AnswerNames {
-                access_token: read("access_token_name", &self.access_token_name)?,
-                expires: read("expires_in_name", &self.expires_name)?,
-                expiry: if self.is_instant {
-                    Expiry::Instant(instant)
-                } else {
-                    Expiry::Seconds
-                },
-                refresh_token: match &self.updater {
-                    Some(updater) => updater.refresh_token_name.clone(),
-                    None => read("refresh_token_name", &self.refresh_token_name)?,
-                },
-            },
+            names: self.names(run, context)?,
             rejection: self.rejection.clone(),
             plain: !self.verbatim,
         };

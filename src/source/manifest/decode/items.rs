@@ -44,37 +44,36 @@ impl JsonItems {
     }
 
     /// The elements; none where no list stands at the path.
-    pub(super) fn decode(&self, body: Bytes, documents: &mut Documents) -> Result<(), DecodeError> {
+    pub(super) fn decode(
+        &self,
+        body: &Bytes,
+        documents: &mut Documents,
+    ) -> Result<(), DecodeError> {
         let body = body.slice_ref(body.trim_ascii());
         // Once for the whole document: `get` below trusts it.
         elements(&body, &[]).map_err(DecodeError::Json)?;
-        self.below(&body, &self.path, documents)
+        below(&body, &self.path, documents)
     }
+}
 
-    fn below(
-        &self,
-        at: &Bytes,
-        path: &[String],
-        documents: &mut Documents,
-    ) -> Result<(), DecodeError> {
-        let is_list = at.first() == Some(&b'[');
-        let (part, rest) = match path.split_first() {
-            Some((part, rest)) => (part, rest),
-            None if is_list => {
-                return each(at, &mut |item| documents.add(item));
-            }
-            None => return Ok(()),
-        };
-        if is_list && part == EVERY {
-            return each(at, &mut |item| self.below(&item, rest, documents));
+fn below(at: &Bytes, path: &[String], documents: &mut Documents) -> Result<(), DecodeError> {
+    let is_list = at.first() == Some(&b'[');
+    let (part, rest) = match path.split_first() {
+        Some((part, rest)) => (part, rest),
+        None if is_list => {
+            return each(at, &mut |item| documents.add(item));
         }
-        if at.first() != Some(&b'{') {
-            return Ok(());
-        }
-        match get(at, &Pointer::of([part.as_str()])) {
-            Some(value) => self.below(&at.slice_ref(value.trim_ascii()), rest, documents),
-            None => Ok(()),
-        }
+        None => return Ok(()),
+    };
+    if is_list && part == EVERY {
+        return each(at, &mut |item| below(&item, rest, documents));
+    }
+    if at.first() != Some(&b'{') {
+        return Ok(());
+    }
+    match get(at, &Pointer::of([part.as_str()])) {
+        Some(value) => below(&at.slice_ref(value.trim_ascii()), rest, documents),
+        None => Ok(()),
     }
 }
 

@@ -130,7 +130,7 @@ impl Decoder {
                 }
             }
             Self::Csv(csv) => csv.decode(&body, &mut documents)?,
-            Self::JsonItems(items) => items.decode(body, &mut documents)?,
+            Self::JsonItems(items) => items.decode(&body, &mut documents)?,
             Self::Xml => documents.add(xml::decode(&body)?.to_json().into())?,
             Self::Gzip(inner) => return inner.decode(decompress(body, limit_bytes)?, limit_bytes),
             Self::Zip(inner) => zip::decode(inner, &body, limit_bytes, &mut documents)?,

@@ -244,24 +244,11 @@ impl<'r> Pages<'r> {
             );
         }
         if ignored && self.parts.skips.contains(&response.status.as_u16()) {
-            let why = format!(
-                "{} answered {}",
-                without_query(&response.url),
-                response.status
-            );
-            let said = provider_message(&response.body, self.run.secrets);
-            let why = if said.is_empty() {
-                why
-            } else {
-                format!("{why}: {said}")
+            let page = Page {
+                skipped: Some(self.why_skipped(&response)),
+                ..Page::default()
             };
-            return self.finish(
-                None,
-                Page {
-                    skipped: Some(why),
-                    ..Page::default()
-                },
-            );
+            return self.finish(None, page);
         }
         if ignored {
             // Paging ends here by the manifest's wish, but what was not read is not absent.
@@ -319,6 +306,17 @@ impl<'r> Pages<'r> {
             ..Page::default()
         };
         self.finish(next, page)
+    }
+
+    /// The refusal that says that a partition has no such records, in words.
+    fn why_skipped(&self, response: &Response) -> String {
+        let url = without_query(&response.url);
+        let said = provider_message(&response.body, self.run.secrets);
+        if said.is_empty() {
+            format!("{url} answered {}", response.status)
+        } else {
+            format!("{url} answered {}: {said}", response.status)
+        }
     }
 
     /// Moves on to `next`.
