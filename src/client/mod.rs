@@ -6,11 +6,15 @@
 
 mod address;
 pub mod auth;
+mod breaker;
+pub mod budget;
 mod error;
 mod exchange;
 mod failure;
 mod header;
 mod judge;
+mod pace;
+mod quota;
 mod rate;
 mod redirect;
 mod retry;
@@ -28,6 +32,7 @@ pub use address::AddressPolicy;
 pub use error::{FetchError, TransportError, TransportKind};
 pub use header::set_header;
 pub use judge::{HttpJudge, judge_response, judge_transport};
+pub use pace::RateLimits;
 pub use send::{Client, ClientConfig, USER_AGENT};
 pub use tls::install_crypto_provider;
 pub use wait::hinted_wait;
@@ -113,4 +118,7 @@ pub trait Observer: Send + Sync {
     fn answered(&self, status: StatusCode, took: Duration, bytes: usize);
     /// A request got no answer.
     fn unanswered(&self) {}
+    /// Nothing is asked of `server` for this long, because it failed again and again; `None`: it
+    /// is back.
+    fn suspended(&self, _server: &str, _pause: Option<Duration>) {}
 }

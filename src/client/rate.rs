@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A bucket of one second's tokens, full at first.
+/// A bucket of one second's tokens, or of a burst, full at first.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     per_second: f64,
+    capacity: f64,
     state: Mutex<State>,
 }
 
@@ -21,12 +22,16 @@ struct State {
 }
 
 impl TokenBucket {
-    /// A bucket that gives `per_second` tokens, if that is a rate at all.
-    pub(super) fn new(per_second: f64, now: Instant) -> Option<Self> {
-        (per_second.is_finite() && per_second > 0.0).then(|| Self {
+    /// A bucket that gives `per_second` tokens, if that is a rate at all, and holds `burst` of
+    /// them or a second's worth.
+    pub(super) fn new(per_second: f64, burst: Option<f64>, now: Instant) -> Option<Self> {
+        // At least the one token that a request costs.
+        let capacity = burst.unwrap_or(per_second).max(1.0);
+        (per_second.is_finite() && per_second > 0.0 && capacity.is_finite()).then(|| Self {
             per_second,
+            capacity,
             state: Mutex::new(State {
-                tokens: capacity(per_second),
+                tokens: capacity,
                 at: now,
             }),
         })
@@ -37,16 +42,11 @@ impl TokenBucket {
         // The state is two numbers written together; a panic cannot leave it half-written.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let gained = now.saturating_duration_since(state.at).as_secs_f64() * self.per_second;
-        state.tokens = (state.tokens + gained).min(capacity(self.per_second)) - 1.0;
+        state.tokens = (state.tokens + gained).min(self.capacity) - 1.0;
         state.at = state.at.max(now);
         let missing = (-state.tokens).max(0.0);
         Duration::try_from_secs_f64(missing / self.per_second).unwrap_or(Duration::MAX)
     }
-}
-
-/// A second's worth, and at least the one token that a request costs.
-fn capacity(per_second: f64) -> f64 {
-    per_second.max(1.0)
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn a_burst_is_a_second_long_and_then_the_rate_holds() {
         let start = Instant::now();
-        let bucket = TokenBucket::new(10.0, start).unwrap();
+        let bucket = TokenBucket::new(10.0, None, start).unwrap();
         let waits: Vec<_> = (0..13).map(|_| bucket.take(start).as_millis()).collect();
         assert_eq!(waits[..10], [0; 10]);
         assert_eq!(waits[10..], [100, 200, 300]);
@@ -69,9 +69,21 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_may_be_smaller_or_larger_than_a_second() {
+        let start = Instant::now();
+        let at_once = |burst| {
+            let bucket = TokenBucket::new(10.0, Some(burst), start).unwrap();
+            (0..100)
+                .take_while(|_| bucket.take(start).is_zero())
+                .count()
+        };
+        assert_eq!((at_once(1.0), at_once(25.0)), (1, 25));
+    }
+
+    #[test]
     fn a_rate_below_one_spaces_requests_out() {
         let start = Instant::now();
-        let bucket = TokenBucket::new(0.5, start).unwrap();
+        let bucket = TokenBucket::new(0.5, None, start).unwrap();
         assert_eq!(bucket.take(start), Duration::ZERO);
         assert_eq!(bucket.take(start), Duration::from_secs(2));
         assert_eq!(bucket.take(start), Duration::from_secs(4));
@@ -80,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_no_rate_limits_nothing() {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(TokenBucket::new(rate, Instant::now()).is_none());
+            assert!(TokenBucket::new(rate, None, Instant::now()).is_none());
         }
     }
 }

@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::address::AddressPolicy;
+use super::breaker::{Breaker, Change, Gate, is_failure};
+use super::budget::Budget;
 use super::exchange::Exchange;
 use super::failure;
-use super::rate::TokenBucket;
+use super::pace::{Pace, RateLimits};
 use super::retry;
 use super::{FetchError, Judge, Observer, Request, Response, TransportError, Verdict};
 use crate::connector::RetryConfig;
@@ -33,8 +37,11 @@ pub struct ClientConfig {
     /// Sum of the provider's waits that one [`Client::send`] sits out; beyond it the caller is
     /// told [`FetchError::RateLimited`]. Default 60 s.
     pub max_wait: Duration,
-    /// Requests per second that the provider is asked at most; `None`: as many as there are.
-    pub requests_per_second: Option<f64>,
+    /// How much the provider is asked at most, by its manifest.
+    pub limits: RateLimits,
+    /// Whether what answers say is left of the provider's limits slows requests down before a
+    /// limit is reached. Default yes.
+    pub heeds_quotas: bool,
     /// What may be reached.
     pub address_policy: AddressPolicy,
     /// `User-Agent` of requests that set none.
@@ -60,7 +67,8 @@ impl Default for ClientConfig {
             retry: RetryConfig::default(),
             max_backoff: None,
             max_wait: Duration::from_mins(1),
-            requests_per_second: None,
+            limits: RateLimits::default(),
+            heeds_quotas: true,
             address_policy: AddressPolicy::Trusted,
             user_agent: USER_AGENT.to_owned(),
             observer: None,
@@ -79,12 +87,31 @@ impl fmt::Debug for ClientConfig {
     }
 }
 
-/// Sends requests. Cheap to share by reference; its connections are reused between polls.
+/// Sends requests. Cheap to clone: connections, pace and circuits are shared.
+#[derive(Clone)]
 pub struct Client {
     config: ClientConfig,
-    exchange: Exchange,
-    rate: Option<TokenBucket>,
+    shared: Arc<Shared>,
+    /// Whether requests may use up what is kept back of the provider's limits.
+    urgent: bool,
+    /// What the manifest allows of calls.
+    budget: Option<Arc<Budget>>,
 }
+
+struct Shared {
+    exchange: Exchange,
+    /// Milliseconds that this poll has waited to repeat requests.
+    repeating_ms: AtomicU64,
+    pace: Pace,
+    breaker: Breaker,
+}
+
+/// What all repetitions of one poll may wait together: a provider that fails every now and then is
+/// read to the end, one that fails all the time does not hold the poll up for hours.
+const MAX_REPEATING: Duration = Duration::from_mins(5);
+
+/// A wait for the provider's limits that is worth telling of.
+const NOTABLE: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,13 +124,17 @@ impl Client {
     /// environment.
     pub fn new(config: ClientConfig) -> Result<Self, FetchError> {
         let exchange = Exchange::new(&config)?;
-        let rate = config
-            .requests_per_second
-            .and_then(|rate| TokenBucket::new(rate, Instant::now()));
+        let shared = Arc::new(Shared {
+            exchange,
+            repeating_ms: AtomicU64::new(0),
+            pace: Pace::new(config.limits, Instant::now()),
+            breaker: Breaker::default(),
+        });
         Ok(Self {
             config,
-            exchange,
-            rate,
+            shared,
+            urgent: false,
+            budget: None,
         })
     }
 
@@ -112,13 +143,47 @@ impl Client {
         self.config.address_policy
     }
 
+    /// The same client for requests that may use up what is kept back of the provider's limits.
+    #[must_use]
+    pub fn from_reserve(&self) -> Self {
+        Self {
+            urgent: true,
+            ..self.clone()
+        }
+    }
+
+    /// The same client, making no more calls than `budget` allows.
+    #[must_use]
+    pub fn within(self, budget: Option<Budget>) -> Self {
+        Self {
+            budget: budget.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// A poll begins: what the last one spent on repetitions does not count any more.
+    pub fn begin_poll(&self) {
+        self.shared.repeating_ms.store(0, Ordering::Relaxed);
+    }
+
+    fn has_repeated_enough(&self) -> bool {
+        let spent = self.shared.repeating_ms.load(Ordering::Relaxed);
+        Duration::from_millis(spent) >= MAX_REPEATING
+    }
+
+    /// Whether a server that failed again and again has been left alone for long enough, so that
+    /// one request would tell whether it is back.
+    pub fn wants_probe(&self) -> bool {
+        self.shared.breaker.is_due(Instant::now())
+    }
+
     /// The same with more patience, for requests whose answer must not be lost: those to token
     /// endpoints. Their rate is not that of the API.
     pub fn patient(&self) -> Result<Self, FetchError> {
         Self::new(ClientConfig {
             request_timeout: self.config.request_timeout.max(TOKEN_TIMEOUT),
             max_retries: self.config.max_retries.max(3),
-            requests_per_second: None,
+            limits: RateLimits::default(),
             observer: None,
             ..self.config.clone()
         })
@@ -135,17 +200,25 @@ impl Client {
         // Ends: every turn that is not the last costs a retry or a wait, and both are bounded.
         loop {
             attempt += 1;
+            waited += self.room(request, waited).await?;
+            self.enter(&server)?;
             let answer = self.attempt(request, attempt).await;
             let wait = match judge.judge(answer.as_ref(), attempt) {
                 Verdict::Accept => return answer.map_err(FetchError::from),
                 Verdict::Fail(error) => return Err(error),
-                Verdict::Retry { error, .. } if failures >= self.config.max_retries => {
+                Verdict::Retry { error, .. }
+                    if failures >= self.config.max_retries || self.has_repeated_enough() =>
+                {
                     return Err(error);
                 }
                 Verdict::Retry { wait, error } => {
                     failures += 1;
                     let asked = wait.filter(|wait| !wait.is_zero());
                     let delay = self.delay(asked, failures);
+                    let millis = u64::try_from(self.capped(delay).as_millis()).unwrap_or(u64::MAX);
+                    self.shared
+                        .repeating_ms
+                        .fetch_add(millis, Ordering::Relaxed);
                     if asked.is_some() {
                         waited += delay;
                     }
@@ -175,16 +248,34 @@ impl Client {
     }
 
     async fn attempt(&self, request: &Request, attempt: u32) -> Result<Response, TransportError> {
-        if let Some(rate) = &self.rate {
-            let turn = self.capped(rate.take(Instant::now()));
-            if !turn.is_zero() {
-                tokio::time::sleep(turn).await;
-            }
+        let server = failure::server(&request.url);
+        let probe = Abandoning {
+            breaker: &self.shared.breaker,
+            server: &server,
+        };
+        let place = self.shared.pace.place().await;
+        let turn = self.capped(self.shared.pace.turn(Instant::now()));
+        if !turn.is_zero() {
+            tokio::time::sleep(turn).await;
         }
         let began = Instant::now();
-        let answer = self.exchange.run(request).await;
+        let answer = self.shared.exchange.run(request).await;
         let took = began.elapsed();
-        let server = failure::server(&request.url);
+        drop(place);
+        if let (Ok(response), true) = (&answer, self.config.heeds_quotas) {
+            let pace = &self.shared.pace;
+            pace.learn(
+                &request.url,
+                &response.headers,
+                Timestamp::now(),
+                Instant::now(),
+            );
+        }
+        if let (Ok(response), Some(budget)) = (&answer, &self.budget) {
+            budget.learn(request, response, Timestamp::now(), Instant::now());
+        }
+        self.note(&server, is_failure(answer.as_ref()));
+        drop(probe);
         match &answer {
             Ok(response) => {
                 let (status, bytes) = (response.status, response.body.len());
@@ -197,6 +288,72 @@ impl Client {
             }
         }
         answer
+    }
+
+    /// Waits until the provider's limits leave room for the request; an error if that is longer
+    /// than is sat out.
+    async fn room(&self, request: &Request, waited: Duration) -> Result<Duration, FetchError> {
+        let now = Instant::now();
+        let most = self.config.max_wait.saturating_sub(waited);
+        let budget = self.budget.as_ref();
+        let budgeted = budget.map_or(Duration::ZERO, |budget| budget.take(request, most, now));
+        let room = self.shared.pace.room(&request.url, self.urgent, most, now);
+        let wait = room.max(budgeted);
+        if wait.is_zero() {
+            return Ok(wait);
+        }
+        let wait = wait + Duration::from_millis(rand::random_range(0..100));
+        if wait > most {
+            return Err(FetchError::RateLimited {
+                retry_after: self.capped(wait),
+            });
+        }
+        if wait >= NOTABLE {
+            let server = failure::server(&request.url);
+            tracing::info!(
+                server,
+                ?wait,
+                "little is left of the provider's limit; waiting"
+            );
+            self.observe(|observer| observer.throttled(self.capped(wait)));
+        }
+        tokio::time::sleep(self.capped(wait)).await;
+        Ok(wait)
+    }
+
+    /// Asks the circuit breaker.
+    fn enter(&self, server: &str) -> Result<(), FetchError> {
+        match self.shared.breaker.enter(server, Instant::now()) {
+            Gate::Pass => Ok(()),
+            Gate::Closed(wait) => Err(FetchError::Unavailable(format!(
+                "{server} failed again and again; it is not asked for another {} s",
+                wait.as_secs_f64().ceil()
+            ))),
+        }
+    }
+
+    /// Tells the circuit breaker how an attempt ended.
+    fn note(&self, server: &str, failed: bool) {
+        let cap = self.config.max_backoff;
+        let change = self
+            .shared
+            .breaker
+            .note(server, failed, Instant::now(), cap);
+        match change {
+            Change::None => {}
+            Change::Opened(pause) => {
+                tracing::warn!(
+                    server,
+                    ?pause,
+                    "{server} fails again and again; leaving it alone"
+                );
+                self.observe(|observer| observer.suspended(server, Some(pause)));
+            }
+            Change::Closed => {
+                tracing::info!(server, "{server} answers again");
+                self.observe(|observer| observer.suspended(server, None));
+            }
+        }
     }
 
     fn delay(&self, asked: Option<Duration>, failures: u32) -> Duration {
@@ -215,5 +372,17 @@ impl Client {
         if let Some(observer) = &self.config.observer {
             tell(observer.as_ref());
         }
+    }
+}
+
+/// An attempt that is given up before its answer leaves the way free for another probe.
+struct Abandoning<'a> {
+    breaker: &'a Breaker,
+    server: &'a str,
+}
+
+impl Drop for Abandoning<'_> {
+    fn drop(&mut self) {
+        self.breaker.abandon(self.server);
     }
 }

@@ -86,7 +86,7 @@ fn named_budgets(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     headers.keys().filter_map(wait).max()
 }
 
-fn instant_or_delta(value: &str, now: Timestamp) -> Option<Duration> {
+pub(super) fn instant_or_delta(value: &str, now: Timestamp) -> Option<Duration> {
     let Some(number) = number(value) else {
         let at = value.parse().ok().or_else(|| http_date(value))?;
         return Some(until(at, now));
@@ -130,7 +130,7 @@ fn structured(value: &str) -> Option<Duration> {
 }
 
 /// The three forms of RFC 9110 section 5.6.7.
-fn http_date(value: &str) -> Option<Timestamp> {
+pub(super) fn http_date(value: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     if let Ok(at) = PARSER.parse_timestamp(value) {
         return Some(at);
@@ -157,11 +157,11 @@ fn from_seconds(seconds: f64) -> Option<Duration> {
 }
 
 /// A finite number; `f64` would also read `NaN` and `inf`.
-fn number(text: &str) -> Option<f64> {
+pub(super) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 

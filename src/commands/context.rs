@@ -170,7 +170,7 @@ impl Context {
             max_retries: wish.config.max_retries,
             retry: wish.config.retry,
             max_backoff: self.max_backoff,
-            requests_per_second: wish.manifest.metadata.requests_per_second,
+            limits: wish.manifest.metadata.rate_limits,
             observer: Some(Arc::new(observer)),
             ..ClientConfig::default()
         };

@@ -29,6 +29,13 @@ pub fn assess(status: &ConnectorStatus, now: Timestamp) -> (Health, Vec<String>)
     }
     let too_long = no_progress_for_long(status, now);
     phase_findings(status, too_long, &mut findings);
+    for (server, until) in &status.suspended_until {
+        findings.degraded(if *until > now {
+            format!("{server} failed again and again; it is left alone until {until:.0}")
+        } else {
+            format!("{server} failed again and again; the next request tells whether it is back")
+        });
+    }
     failure_findings(status, too_long, &mut findings);
     (findings.worst, findings.reasons)
 }

@@ -51,4 +51,16 @@ impl Observer for ClientObserver {
     fn unanswered(&self) {
         self.metrics.unanswered();
     }
+
+    fn suspended(&self, server: &str, pause: Option<Duration>) {
+        self.metrics.suspended(server, pause);
+        let until = pause.and_then(|pause| {
+            let pause = SignedDuration::try_from(pause).ok()?;
+            Timestamp::now().checked_add(pause).ok()
+        });
+        self.registry.update(&self.name, |status| match until {
+            Some(until) => drop(status.suspended_until.insert(server.to_owned(), until)),
+            None => drop(status.suspended_until.remove(server)),
+        });
+    }
 }

@@ -179,6 +179,9 @@ pub struct ConnectorStatus {
     /// How its queue of deliveries stands, where it takes any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStatus>,
+    /// Servers that failed again and again, and until when each is left alone (the circuit is
+    /// open; after that one request probes).
+    pub suspended_until: BTreeMap<String, Timestamp>,
     /// The error of the last poll, if it failed.
     pub last_error: Option<String>,
     /// Streams that the last poll could not read, and why; empty when it read all.
@@ -220,6 +223,7 @@ impl ConnectorStatus {
             last_success_time: None,
             next_poll_time: None,
             throttled_until: None,
+            suspended_until: BTreeMap::new(),
             queue: None,
             last_error: None,
             failing_streams: BTreeMap::new(),

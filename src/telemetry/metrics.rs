@@ -97,6 +97,10 @@ metrics! {
         "Bytes of the provider's answers, decompressed.";
     THROTTLED = "throttled_seconds_total", Counter, Some(Unit::Seconds), ["provider"],
         "Time waited because the provider asked for it.";
+    CIRCUIT_OPENED = "circuit_opened_total", Counter, None, ["provider"],
+        "Times that a server was left alone because it failed again and again.";
+    CIRCUIT_OPEN = "circuit_open", Gauge, None, [],
+        "Servers that are left alone because they failed again and again.";
     COMMITS = "commits_total", Counter, None, ["outcome"],
         "Commits by answer of the store: applied, fenced, gap, full, `in_doubt`, error.";
     COMMIT_DURATION = "commit_duration_seconds", Histogram(COMMIT_BUCKETS), Some(Unit::Seconds), [],
@@ -376,6 +380,14 @@ impl Observer for ConnectorMetrics {
     fn unanswered(&self) {
         self.requested("error");
     }
+
+    fn suspended(&self, _server: &str, pause: Option<Duration>) {
+        if pause.is_some() {
+            counter!(CIRCUIT_OPENED,
+                "connector" => self.connector.clone(), "provider" => self.provider.clone())
+            .increment(1);
+        }
+    }
 }
 
 /// A request of the public listener was answered.
@@ -521,6 +533,7 @@ fn gauge(name: &str, status: &ConnectorStatus) -> Option<f64> {
             Health::Degraded => 1.0,
             Health::Unhealthy => 2.0,
         }),
+        CIRCUIT_OPEN => Some(count(status.suspended_until.len() as u64)),
         CONSECUTIVE_FAILURES => Some(f64::from(status.consecutive_failures)),
         LEASE_HELD => Some(if status.epoch.is_some() { 1.0 } else { 0.0 }),
         LEASE_EPOCH => status.epoch.map(count),

@@ -20,6 +20,7 @@ mod generated;
 mod guide;
 mod http_client;
 mod http_environment;
+mod http_limits;
 mod ops_http;
 mod pipeline;
 mod process;

@@ -1,7 +1,7 @@
 //! Proves address, identity and permissions by asking, without publishing anything.
 
 use super::ManifestSource;
-use super::retriever::{ParentCache, Probe, probe};
+use super::retriever::{self, ParentCache, Probe, Run};
 use super::template::Template;
 use crate::client::{FetchError, Response, without_query};
 use crate::json::{Pointer, Value, get, text_of};
@@ -25,6 +25,7 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
         }
     }
     let parents = ParentCache::until(ENOUGH_PARTITIONS);
+    let client = source.client.from_reserve();
     for index in source.wanted(&source.checked) {
         let spec = &source.specs[index];
         let Some(built) = &source.streams[index] else {
@@ -34,8 +35,11 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
                 .push(format!("stream {} cannot be read: {why}", spec.name));
             continue;
         };
-        let run = source.run(&spec.name);
-        match probe(&run, &built.parts, &parents).await {
+        let run = Run {
+            client: &client,
+            ..source.run(&spec.name)
+        };
+        match retriever::probe(&run, &built.parts, &parents).await {
             Ok(Probe::Records(0)) => report.proven.push(format!(
                 "stream {} can be read; its first page is empty",
                 spec.name
@@ -61,6 +65,16 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
     Ok(report)
 }
 
+/// Sends the health check alone, to learn whether a provider that failed is back. What it finds
+/// counts in the circuit breaker; the streams say the rest.
+pub(super) async fn probe(source: &ManifestSource) {
+    if let Some(check) = &source.manifest.metadata.health_check
+        && let Err(error) = health(source, check, &mut CheckReport::default()).await
+    {
+        tracing::debug!(%error, "the provider is not back yet");
+    }
+}
+
 async fn health(
     source: &ManifestSource,
     check: &HealthCheck,
@@ -69,7 +83,11 @@ async fn health(
     let Some(built) = source.streams.iter().flatten().next() else {
         return Ok(());
     };
-    let run = source.run("health check");
+    let client = source.client.from_reserve();
+    let run = Run {
+        client: &client,
+        ..source.run("health check")
+    };
     let requester = &built.parts.requester;
     let path = Template::compile(&check.path).map_err(|error| run.misconfigured(error))?;
     let path = path

@@ -9,6 +9,7 @@ use super::feed::StreamRules;
 use super::fields::{self, kind_name, problem};
 use super::methods::{AuthMethods, Method};
 use super::template::Template;
+use crate::client::RateLimits;
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
 use crate::json::Pointer;
 use crate::webhook::{self, Webhooks};
@@ -36,8 +37,8 @@ pub struct Metadata {
     pub auth: AuthMethods,
     /// What refusals are about, where their status does not tell.
     pub(super) refusals: Refusals,
-    /// How fast requests may follow each other.
-    pub requests_per_second: Option<f64>,
+    /// How much the provider may be asked.
+    pub rate_limits: RateLimits,
     /// How deliveries of the provider are trusted and mapped.
     pub webhooks: Option<Arc<Webhooks>>,
     /// Streams that are only delivered and never read, and how their records become signals.
@@ -162,7 +163,12 @@ const HEALTH_KEYS: [&str; 8] = [
     "expires",
 ];
 const REFUSAL_KEYS: [&str; 2] = ["credentials", "permission"];
-const RATE_KEYS: [&str; 2] = ["requests_per_second", "strategy"];
+const RATE_KEYS: [&str; 4] = [
+    "requests_per_second",
+    "burst",
+    "concurrent_requests",
+    "strategy",
+];
 
 /// Reads `metadata.connector` of a manifest. `streams` are the names that `signals` may use.
 pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Vec<Problem>> {
@@ -216,7 +222,7 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
             "health_check" => metadata.health_check = reader.health_check(value, at),
             "auth" => metadata.auth = reader.auth(value, at),
             "refusals" => metadata.refusals = reader.refusals(value),
-            "rate_limits" => metadata.requests_per_second = reader.rate(value),
+            "rate_limits" => metadata.rate_limits = reader.rate(value),
             "webhooks" => reader.webhooks(value, streams, &mut metadata),
             // Read by the parts of the worker that they are about.
             _ => {}
@@ -589,20 +595,36 @@ impl Reader {
         }
     }
 
-    fn rate(&mut self, node: &Node) -> Option<f64> {
-        let mut rate = None;
-        for (key, _, value) in self.members("rate_limits", node, &RATE_KEYS) {
-            if key == "requests_per_second" {
-                rate = self.number(key, value);
-            } else if value.as_str() != Some("token_bucket") {
-                self.complain(
+    fn rate(&mut self, node: &Node) -> RateLimits {
+        let mut limits = RateLimits::default();
+        for (key, at, value) in self.members("rate_limits", node, &RATE_KEYS) {
+            match key {
+                "requests_per_second" => limits.requests_per_second = self.number(key, value),
+                "burst" => {
+                    limits.burst = self.number(key, value);
+                    if node.get("requests_per_second").is_none() {
+                        self.complain(
+                            at,
+                            "rate_limits has a burst without requests_per_second",
+                            "add requests_per_second, at which the burst fills up again",
+                        );
+                    }
+                }
+                "concurrent_requests" => match value.kind {
+                    Kind::Int(most @ 1..=1000) => {
+                        limits.concurrent_requests = usize::try_from(most).ok();
+                    }
+                    _ => self.wrong(key, value, "a whole number from 1 to 1000"),
+                },
+                _ if value.as_str() != Some("token_bucket") => self.complain(
                     value.at,
                     "unknown strategy of rate_limits",
                     "the only one is token_bucket",
-                );
+                ),
+                _ => {}
             }
         }
-        rate
+        limits
     }
 }
 
@@ -637,7 +659,7 @@ metadata:
     default_streams: [issues]
     health_check: { path: /myself, timeout_seconds: 5, http_method: POST, body_json: { query: '{me}' }, permissions: [X-Scopes, /scopes], expires: /end }
     refusals: { permission: '{{ response.error == 1 }}' }
-    rate_limits: { requests_per_second: 50, strategy: token_bucket }
+    rate_limits: { requests_per_second: 50, burst: 5, concurrent_requests: 2, strategy: token_bucket }
     webhooks:
       signature: stripe
       event: /type
@@ -651,10 +673,15 @@ metadata:
         let issues = &metadata.signals["issues"];
         assert_eq!(issues.version.len(), 2);
         assert_eq!(issues.deletions, Some(false));
-        assert_eq!(metadata.requests_per_second, Some(50.0));
         assert_eq!(issues.skip, [404, 410]);
         assert_eq!(issues.requires, ["sites"]);
         assert_eq!(metadata.default_streams, [Arc::<str>::from("issues")]);
+        let limits = metadata.rate_limits;
+        assert_eq!(limits.requests_per_second, Some(50.0));
+        assert_eq!(
+            (limits.burst, limits.concurrent_requests),
+            (Some(5.0), Some(2))
+        );
         let check = metadata.health_check.unwrap();
         assert_eq!(
             (check.expected_status, check.method),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod authorise;
+mod budget;
 pub mod catalog;
 mod check;
 mod configuration;
@@ -135,6 +136,15 @@ impl ManifestSource {
         let context = Context::new(clock)
             .with("config", &config)
             .with("parameters", &no_parameters);
+        // The reference's own waits are not waited for: it is asked what it reads.
+        let budget = match mode {
+            Mode::Worker => budget::build(&manifest.document, &context),
+            Mode::Reference => Ok(None),
+        };
+        let (budget, no_budget) = match budget {
+            Ok(budget) => (budget, None),
+            Err(problem) => (None, Some(describe(&problem))),
+        };
         let builder = Builder {
             ahead: match mode {
                 Mode::Worker => stream::concurrency(&manifest.document, &context),
@@ -157,7 +167,8 @@ impl ManifestSource {
             let Some(node) = manifest.stream(name) else {
                 continue;
             };
-            let parts = match unavailable {
+            // Reading faster than the manifest allows may get the account banned.
+            let parts = match unavailable.as_ref().or(no_budget.as_ref()) {
                 Some(reason) => Err(reason.clone()),
                 None => builder
                     .stream(node, signal, rules)
@@ -195,7 +206,7 @@ impl ManifestSource {
         Self {
             mode,
             manifest,
-            client,
+            client: client.within(budget),
             credentials: Credentials::default(),
             clock,
             config,
@@ -316,6 +327,12 @@ impl Source for ManifestSource {
     }
 
     async fn read(&self, state: &ReadState, events: &Events) -> Result<(), Stopped> {
+        self.client.begin_poll();
+        if self.client.wants_probe() {
+            // One small request tells whether the provider is back; the streams' own then fail at
+            // once or go through.
+            check::probe(self).await;
+        }
         let parents = ParentCache::default();
         for index in self.wanted(&state.streams) {
             let spec = &self.specs[index];

@@ -1,0 +1,414 @@
+//! Call budgets that a manifest declares (`api_budget`): so many calls in each period, or in any
+//! stretch of time, for the requests that match.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use regex::Regex;
+use tokio::time::Instant;
+
+use super::wait::{instant_or_delta, number, text};
+use super::{Request, Response};
+
+/// Parts of an interval that are told apart: a million calls an hour need no million entries.
+const RESOLUTION: u32 = 1000;
+
+/// The budgets of a connector. The first policy that a request matches counts.
+#[derive(Debug)]
+pub struct Budget {
+    /// In the order of the manifest.
+    pub policies: Vec<Policy>,
+    /// Header with the calls that are left.
+    pub remaining_header: String,
+    /// Header with the instant at which the count starts anew.
+    pub reset_header: String,
+    /// Statuses that say that no call is left.
+    pub hit_statuses: Vec<u16>,
+}
+
+/// How many calls the requests that match may make.
+#[derive(Debug)]
+pub struct Policy {
+    matchers: Vec<Matcher>,
+    limit: Limit,
+    state: Mutex<State>,
+}
+
+/// A limit on calls.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Limit {
+    /// So many in each period, which begins with its first call.
+    Fixed(Rate),
+    /// So many in any stretch of time; all of them hold.
+    Moving(Vec<Rate>),
+    /// None.
+    Unlimited,
+}
+
+/// So many calls in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls; at least one.
+    pub calls: u64,
+    /// The time.
+    pub interval: Duration,
+}
+
+/// Which requests a policy is about; what is not said matches all.
+#[derive(Debug, Default)]
+pub struct Matcher {
+    /// In capitals.
+    pub method: Option<String>,
+    /// `https://host`, without a slash at the end.
+    pub base: Option<String>,
+    /// Looked for in the path.
+    pub path: Option<Regex>,
+    /// Query parameters that must be there.
+    pub params: Vec<(String, String)>,
+    /// Headers that must be there, in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Calls that one such request counts as; at least one.
+    pub weight: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Calls that were let through, oldest first; some may lie in the future.
+    calls: VecDeque<(Instant, u64)>,
+    /// The provider says that none is left before.
+    blocked_until: Option<Instant>,
+}
+
+impl Budget {
+    /// How long `request` has to wait. It takes its turn, callers are served in order, unless it
+    /// would have to wait longer than `most`.
+    pub(super) fn take(&self, request: &Request, most: Duration, now: Instant) -> Duration {
+        let Some((policy, weight)) = self.policy(request) else {
+            return Duration::ZERO;
+        };
+        policy.take(weight, most, now) - now
+    }
+
+    /// Corrects the count by what an answer says.
+    pub(super) fn learn(
+        &self,
+        request: &Request,
+        response: &Response,
+        now: Timestamp,
+        at: Instant,
+    ) {
+        let Some((policy, _)) = self.policy(request) else {
+            return;
+        };
+        let headers = &response.headers;
+        let none_left = text(headers, &self.remaining_header).and_then(number) == Some(0.0);
+        let is_hit = self.hit_statuses.contains(&response.status.as_u16());
+        if !none_left && !is_hit {
+            return;
+        }
+        if let Some(wait) = reset(headers, &self.reset_header, now) {
+            let mut state = policy.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.blocked_until = state.blocked_until.max(Some(at + wait));
+        }
+    }
+
+    fn policy(&self, request: &Request) -> Option<(&Policy, u64)> {
+        self.policies.iter().find_map(|policy| {
+            if policy.matchers.is_empty() {
+                return Some((policy, 1));
+            }
+            let matcher = policy
+                .matchers
+                .iter()
+                .find(|matcher| matcher.fits(request))?;
+            Some((policy, matcher.weight.unwrap_or(1)))
+        })
+    }
+}
+
+fn reset(headers: &HeaderMap, name: &str, now: Timestamp) -> Option<Duration> {
+    let wait = instant_or_delta(text(headers, name)?, now)?;
+    Some(wait.min(Duration::from_hours(1)))
+}
+
+impl Policy {
+    /// A policy of requests that one of `matchers` fits; without any, of all.
+    pub fn new(matchers: Vec<Matcher>, limit: Limit) -> Self {
+        Self {
+            matchers,
+            limit,
+            state: Mutex::default(),
+        }
+    }
+
+    /// When a call that counts as `weight` may be made, and notes that it is made then if that is
+    /// within `most`.
+    fn take(&self, weight: u64, most: Duration, now: Instant) -> Instant {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let blocked = state.blocked_until.filter(|until| *until > now);
+        let mut at = blocked.unwrap_or(now);
+        match &self.limit {
+            Limit::Unlimited => return at,
+            Limit::Fixed(rate) => {
+                // The first entry began the period, and holds all its calls.
+                let first = state.calls.front().copied();
+                let within = first.filter(|(began, _)| at < *began + rate.interval);
+                let period = match within {
+                    Some((began, calls)) if calls + weight <= rate.calls => {
+                        at = at.max(began);
+                        (began, calls + weight)
+                    }
+                    Some((began, _)) => {
+                        at = began + rate.interval;
+                        (at, weight.min(rate.calls))
+                    }
+                    None => (at, weight.min(rate.calls)),
+                };
+                if at - now <= most {
+                    state.calls = [period].into();
+                }
+            }
+            Limit::Moving(rates) => {
+                // In order: nobody goes before one that waits already.
+                if let Some((last, _)) = state.calls.back() {
+                    at = at.max(*last);
+                }
+                for rate in rates {
+                    at = at.max(rate.room(&state.calls, weight, at));
+                }
+                if at - now > most {
+                    return at;
+                }
+                let longest = rates
+                    .iter()
+                    .map(|rate| rate.interval)
+                    .max()
+                    .unwrap_or_default();
+                let shortest = rates
+                    .iter()
+                    .map(|rate| rate.interval)
+                    .min()
+                    .unwrap_or_default();
+                while state
+                    .calls
+                    .front()
+                    .is_some_and(|(call, _)| *call + longest <= at)
+                {
+                    state.calls.pop_front();
+                }
+                match state.calls.back_mut() {
+                    Some((last, calls)) if at - *last < shortest / RESOLUTION => {
+                        // Counted as the later of the two, so that none is forgotten too soon.
+                        *last = at;
+                        *calls += weight;
+                    }
+                    _ => state.calls.push_back((at, weight)),
+                }
+            }
+        }
+        at
+    }
+}
+
+impl Rate {
+    /// The earliest instant from `at` on at which `weight` more calls fit.
+    fn room(&self, calls: &VecDeque<(Instant, u64)>, weight: u64, at: Instant) -> Instant {
+        let weight = weight.min(self.calls);
+        let mut at = at;
+        let within = |call: Instant, at: Instant| call + self.interval > at;
+        let mut made: u64 = calls
+            .iter()
+            .filter(|(call, _)| within(*call, at))
+            .map(|(_, count)| count)
+            .sum();
+        for (call, count) in calls {
+            if made + weight <= self.calls {
+                break;
+            }
+            if within(*call, at) {
+                made -= count;
+                at = *call + self.interval;
+            }
+        }
+        at
+    }
+}
+
+impl Matcher {
+    fn fits(&self, request: &Request) -> bool {
+        let url = &request.url;
+        let has = |pairs: &[(String, String)], get: &dyn Fn(&str) -> Option<String>| {
+            pairs
+                .iter()
+                .all(|(name, value)| get(name).as_ref() == Some(value))
+        };
+        self.method
+            .as_ref()
+            .is_none_or(|method| *request.method.as_str() == **method)
+            && self
+                .base
+                .as_ref()
+                .is_none_or(|base| url.origin().ascii_serialization() == *base)
+            && self
+                .path
+                .as_ref()
+                .is_none_or(|path| path.is_match(url.path().trim_end_matches('/')))
+            && has(&self.params, &|name| {
+                let mut pairs = url.query_pairs();
+                let (_, value) = pairs.find(|(key, _)| key == name)?;
+                Some(value.into_owned())
+            })
+            && has(&self.headers, &|name| {
+                text(&request.headers, name).map(str::to_owned)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    fn rate(calls: u64, seconds: u64) -> Rate {
+        Rate {
+            calls,
+            interval: Duration::from_secs(seconds),
+        }
+    }
+
+    fn request(method: Method, url: &str) -> Request {
+        Request {
+            method,
+            url: url.parse().unwrap(),
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+
+    fn budget(policies: Vec<Policy>) -> Budget {
+        Budget {
+            policies,
+            remaining_header: "x-left".to_owned(),
+            reset_header: "x-reset".to_owned(),
+            hit_statuses: vec![429],
+        }
+    }
+
+    #[test]
+    fn a_fixed_window_lets_so_many_through_and_then_waits_for_the_next() {
+        let policy = Policy::new(Vec::new(), Limit::Fixed(rate(2, 10)));
+        let now = Instant::now();
+        let waits: Vec<u64> = (0..5)
+            .map(|_| (policy.take(1, LONG, now) - now).as_secs())
+            .collect();
+        assert_eq!(waits, [0, 0, 10, 10, 20]);
+        let later = now + Duration::from_mins(5);
+        assert_eq!(policy.take(1, LONG, later), later);
+        assert_eq!(
+            policy.take(99, LONG, later),
+            later + Duration::from_secs(10),
+            "more than ever fits"
+        );
+    }
+
+    #[test]
+    fn who_does_not_want_to_wait_takes_no_turn() {
+        for limit in [Limit::Fixed(rate(1, 10)), Limit::Moving(vec![rate(1, 10)])] {
+            let policy = Policy::new(Vec::new(), limit);
+            let now = Instant::now();
+            policy.take(1, LONG, now);
+            for _ in 0..3 {
+                assert_eq!((policy.take(1, Duration::ZERO, now) - now).as_secs(), 10);
+            }
+            assert_eq!((policy.take(1, LONG, now) - now).as_secs(), 10);
+            assert_eq!((policy.take(1, LONG, now) - now).as_secs(), 20);
+        }
+    }
+
+    #[test]
+    fn the_first_policy_that_matches_counts() {
+        let matcher = Matcher {
+            method: Some("POST".to_owned()),
+            base: Some("https://a.test".to_owned()),
+            path: Some(Regex::new("^/search").unwrap()),
+            params: vec![("deep".to_owned(), "1".to_owned())],
+            weight: Some(2),
+            ..Matcher::default()
+        };
+        let budget = budget(vec![
+            Policy::new(vec![matcher], Limit::Moving(vec![rate(2, 60)])),
+            Policy::new(Vec::new(), Limit::Unlimited),
+        ]);
+        let now = Instant::now();
+        let wait = |method, url: &str| budget.take(&request(method, url), LONG, now).as_secs();
+        let url = "https://a.test/search/x?deep=1";
+        assert_eq!(wait(Method::POST, url), 0);
+        assert_eq!(wait(Method::POST, url), 60);
+        for (method, url) in [
+            (Method::GET, url),
+            (Method::POST, "https://b.test/search/x?deep=1"),
+            (Method::POST, "https://a.test/other?deep=1"),
+            (Method::POST, "https://a.test/search/x?deep=2"),
+        ] {
+            assert_eq!(wait(method, url), 0, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_says_counts() {
+        let budget = budget(vec![Policy::new(Vec::new(), Limit::Fixed(rate(100, 60)))]);
+        let now = Instant::now();
+        let request = request(Method::GET, "https://a.test/x");
+        let answer = |status: u16, left: &str| Response {
+            status: http::StatusCode::from_u16(status).unwrap(),
+            headers: [("x-left", left), ("x-reset", "30")]
+                .into_iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+                .collect(),
+            body: bytes::Bytes::new(),
+            url: request.url.clone(),
+        };
+        budget.learn(&request, &answer(200, "5"), Timestamp::UNIX_EPOCH, now);
+        assert_eq!(budget.take(&request, LONG, now), Duration::ZERO);
+        budget.learn(&request, &answer(200, "0"), Timestamp::UNIX_EPOCH, now);
+        assert_eq!(budget.take(&request, LONG, now), Duration::from_secs(30));
+    }
+
+    proptest! {
+        #[test]
+        fn no_stretch_of_time_ever_holds_more_than_its_rate(
+            pauses in prop::collection::vec(0u64..4000, 1..80),
+            weights in prop::collection::vec(1u64..4, 80),
+            calls in 3u64..12,
+        ) {
+            let rates = vec![rate(calls, 5), rate(calls * 2, 20)];
+            let policy = Policy::new(Vec::new(), Limit::Moving(rates.clone()));
+            let mut now = Instant::now();
+            let mut made: Vec<(Instant, u64)> = Vec::new();
+            for (pause, weight) in pauses.iter().zip(&weights) {
+                now += Duration::from_millis(*pause);
+                let at = policy.take(*weight, LONG, now);
+                prop_assert!(at >= now);
+                prop_assert!(made.last().is_none_or(|(last, _)| *last <= at));
+                made.push((at, *weight));
+            }
+            for rate in &rates {
+                for (from, _) in &made {
+                    let within: u64 = made
+                        .iter()
+                        .filter(|(at, _)| at >= from && *at < *from + rate.interval)
+                        .map(|(_, weight)| weight)
+                        .sum();
+                    prop_assert!(within <= rate.calls, "{within} in {:?}", rate.interval);
+                }
+            }
+        }
+    }
+}
