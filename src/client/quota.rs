@@ -204,7 +204,7 @@ mod tests {
             ];
             for (_, limit, remaining, reset) in read(&headers) {
                 prop_assert!(remaining.is_finite() && remaining >= 0.0);
-                prop_assert!(limit.is_none_or(|limit| limit.is_finite()));
+                prop_assert!(limit.is_none_or(f64::is_finite));
                 prop_assert!((0.0..=3600.0).contains(&reset));
             }
         }

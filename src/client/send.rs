@@ -263,13 +263,9 @@ impl Client {
         let took = began.elapsed();
         drop(place);
         if let (Ok(response), true) = (&answer, self.config.heeds_quotas) {
-            let pace = &self.shared.pace;
-            pace.learn(
-                &request.url,
-                &response.headers,
-                Timestamp::now(),
-                Instant::now(),
-            );
+            let (now, instant) = (Timestamp::now(), Instant::now());
+            let headers = &response.headers;
+            self.shared.pace.learn(&request.url, headers, now, instant);
         }
         if let (Ok(response), Some(budget)) = (&answer, &self.budget) {
             budget.learn(request, response, Timestamp::now(), Instant::now());
