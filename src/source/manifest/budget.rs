@@ -6,10 +6,11 @@ use regex::Regex;
 
 use super::datetime::Span;
 use super::expr::{Expr, unsupported};
-use super::fields::{list, optional, problem, required, text, texts, type_of};
+use super::fields::{list, optional, problem, required, text, type_of};
 use super::template::{Context, Literal};
 use crate::client::budget::{Budget, Limit, Matcher, Policy, Rate};
 use crate::document::{Kind, Node, Problem};
+use crate::json::Value;
 
 /// The budget of a manifest, if it has one. `context` offers the configuration.
 pub(super) fn build(document: &Node, context: &Context<'_>) -> Result<Option<Budget>, Problem> {
@@ -97,7 +98,7 @@ fn build_matcher(node: &Node, context: &Context<'_>) -> Result<Matcher, Problem>
         method: words("method")?.map(|method| method.to_ascii_uppercase()),
         base: words("url_base")?.map(|base| base.trim_end_matches('/').to_owned()),
         path,
-        params: pairs(node, "params", str::to_owned)?,
+        params: pairs(node, "params", |name| name.to_owned())?,
         headers: pairs(node, "headers", str::to_ascii_lowercase)?,
         weight: match optional(node, "weight") {
             Some(_) => Some(calls(node, "weight", context)?),
@@ -117,11 +118,18 @@ fn pairs(
     map.entries()
         .iter()
         .map(|entry| {
-            let values = texts(map, &entry.key)?;
-            Ok((
-                named(&entry.key),
-                values.into_iter().next().unwrap_or_default(),
-            ))
+            let value = match entry.value.to_value() {
+                Value::String(text) => text,
+                value @ (Value::Int(_) | Value::Float(_) | Value::Bool(_)) => value.to_string(),
+                _ => {
+                    return Err(problem(
+                        entry.value.at,
+                        format!("{} of {key} is no text", entry.key),
+                        "write the value to look for",
+                    ));
+                }
+            };
+            Ok((named(&entry.key), value))
         })
         .collect()
 }
@@ -170,7 +178,6 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::document::parse_yaml;
-    use crate::json::Value;
 
     fn read(text: &str) -> Result<Option<Budget>, String> {
         let document = parse_yaml("m.yaml", text).unwrap();
