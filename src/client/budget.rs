@@ -85,11 +85,20 @@ struct State {
 impl Budget {
     /// How long `request` has to wait. It takes its turn, callers are served in order, unless it
     /// would have to wait longer than `most`.
-    pub(super) fn take(&self, request: &Request, most: Duration, now: Instant) -> Duration {
+    ///
+    /// `jitter` is added to a wait here rather than by the caller: what is written down is when the
+    /// call is really made, or the next ones would follow too soon.
+    pub(super) fn take(
+        &self,
+        request: &Request,
+        most: Duration,
+        now: Instant,
+        jitter: Duration,
+    ) -> Duration {
         let Some((policy, weight)) = self.policy(request) else {
             return Duration::ZERO;
         };
-        policy.take(weight, most, now) - now
+        policy.take(weight, most, now, jitter) - now
     }
 
     /// Corrects the count by what an answer says.
@@ -146,7 +155,7 @@ impl Policy {
 
     /// When a call that counts as `weight` may be made, and notes that it is made then if that is
     /// within `most`.
-    fn take(&self, weight: u64, most: Duration, now: Instant) -> Instant {
+    fn take(&self, weight: u64, most: Duration, now: Instant, jitter: Duration) -> Instant {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let blocked = state.blocked_until.filter(|until| *until > now);
         let mut at = blocked.unwrap_or(now);
@@ -162,7 +171,7 @@ impl Policy {
                         (began, calls + weight)
                     }
                     Some((began, _)) => {
-                        at = began + rate.interval;
+                        at = began + rate.interval + jitter;
                         (at, weight.min(rate.calls))
                     }
                     None => (at, weight.min(rate.calls)),
@@ -178,6 +187,9 @@ impl Policy {
                 }
                 for rate in rates {
                     at = at.max(rate.room(&state.calls, weight, at));
+                }
+                if at > now {
+                    at += jitter;
                 }
                 if at - now > most {
                     return at;
@@ -306,13 +318,13 @@ mod tests {
         let policy = Policy::new(Vec::new(), Limit::Fixed(rate(2, 10)));
         let now = Instant::now();
         let waits: Vec<u64> = (0..5)
-            .map(|_| (policy.take(1, LONG, now) - now).as_secs())
+            .map(|_| (policy.take(1, LONG, now, Duration::ZERO) - now).as_secs())
             .collect();
         assert_eq!(waits, [0, 0, 10, 10, 20]);
         let later = now + Duration::from_mins(5);
-        assert_eq!(policy.take(1, LONG, later), later);
+        assert_eq!(policy.take(1, LONG, later, Duration::ZERO), later);
         assert_eq!(
-            policy.take(99, LONG, later),
+            policy.take(99, LONG, later, Duration::ZERO),
             later + Duration::from_secs(10),
             "more than ever fits"
         );
@@ -323,12 +335,21 @@ mod tests {
         for limit in [Limit::Fixed(rate(1, 10)), Limit::Moving(vec![rate(1, 10)])] {
             let policy = Policy::new(Vec::new(), limit);
             let now = Instant::now();
-            policy.take(1, LONG, now);
+            policy.take(1, LONG, now, Duration::ZERO);
             for _ in 0..3 {
-                assert_eq!((policy.take(1, Duration::ZERO, now) - now).as_secs(), 10);
+                assert_eq!(
+                    (policy.take(1, Duration::ZERO, now, Duration::ZERO) - now).as_secs(),
+                    10
+                );
             }
-            assert_eq!((policy.take(1, LONG, now) - now).as_secs(), 10);
-            assert_eq!((policy.take(1, LONG, now) - now).as_secs(), 20);
+            assert_eq!(
+                (policy.take(1, LONG, now, Duration::ZERO) - now).as_secs(),
+                10
+            );
+            assert_eq!(
+                (policy.take(1, LONG, now, Duration::ZERO) - now).as_secs(),
+                20
+            );
         }
     }
 
@@ -347,7 +368,11 @@ mod tests {
             Policy::new(Vec::new(), Limit::Unlimited),
         ]);
         let now = Instant::now();
-        let wait = |method, url: &str| budget.take(&request(method, url), LONG, now).as_secs();
+        let wait = |method, url: &str| {
+            budget
+                .take(&request(method, url), LONG, now, Duration::ZERO)
+                .as_secs()
+        };
         let url = "https://a.test/search/x?deep=1";
         assert_eq!(wait(Method::POST, url), 0);
         assert_eq!(wait(Method::POST, url), 60);
@@ -376,9 +401,15 @@ mod tests {
             url: request.url.clone(),
         };
         budget.learn(&request, &answer(200, "5"), Timestamp::UNIX_EPOCH, now);
-        assert_eq!(budget.take(&request, LONG, now), Duration::ZERO);
+        assert_eq!(
+            budget.take(&request, LONG, now, Duration::ZERO),
+            Duration::ZERO
+        );
         budget.learn(&request, &answer(200, "0"), Timestamp::UNIX_EPOCH, now);
-        assert_eq!(budget.take(&request, LONG, now), Duration::from_secs(30));
+        assert_eq!(
+            budget.take(&request, LONG, now, Duration::ZERO),
+            Duration::from_secs(30)
+        );
     }
 
     proptest! {
@@ -394,7 +425,7 @@ mod tests {
             let mut made: Vec<(Instant, u64)> = Vec::new();
             for (pause, weight) in pauses.iter().zip(&weights) {
                 now += Duration::from_millis(*pause);
-                let at = policy.take(*weight, LONG, now);
+                let at = policy.take(*weight, LONG, now, Duration::ZERO);
                 prop_assert!(at >= now);
                 prop_assert!(made.last().is_none_or(|(last, _)| *last <= at));
                 made.push((at, *weight));

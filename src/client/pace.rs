@@ -108,11 +108,22 @@ impl Pace {
         wait
     }
 
-    /// Learns from the headers of an answer of `url`.
-    pub(super) fn learn(&self, url: &Url, headers: &HeaderMap, now: Timestamp, at: Instant) {
-        let quotas = quotas(headers, now);
+    /// Learns from the headers of an answer of `url`. A window ends after `cap` at the latest, as
+    /// every wait does that is cut for tests: it would else outlast the wait for its end.
+    pub(super) fn learn(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        now: Timestamp,
+        at: Instant,
+        cap: Option<Duration>,
+    ) {
+        let mut quotas = quotas(headers, now);
         if quotas.is_empty() {
             return;
+        }
+        for quota in &mut quotas {
+            quota.reset = cap.map_or(quota.reset, |cap| quota.reset.min(cap));
         }
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         if learned.windows.len() > MAX_LEARNED || learned.endpoints.len() > MAX_LEARNED {
@@ -229,6 +240,7 @@ mod tests {
             &headers(limit, left, reset),
             Timestamp::UNIX_EPOCH,
             at,
+            None,
         );
         pace
     }
@@ -279,7 +291,13 @@ mod tests {
         let pace = pace(1000, 900, 60, now);
         for left in [800, 700, 600, 500, 400, 300] {
             pace.room(&url(), false, LONG, now);
-            pace.learn(&url(), &headers(1000, left, 60), Timestamp::UNIX_EPOCH, now);
+            pace.learn(
+                &url(),
+                &headers(1000, left, 60),
+                Timestamp::UNIX_EPOCH,
+                now,
+                None,
+            );
         }
         let waits: Vec<_> = (0..4)
             .map(|_| pace.room(&url(), false, LONG, now))

@@ -265,7 +265,10 @@ impl Client {
         if let (Ok(response), true) = (&answer, self.config.heeds_quotas) {
             let (now, instant) = (Timestamp::now(), Instant::now());
             let headers = &response.headers;
-            self.shared.pace.learn(&request.url, headers, now, instant);
+            let cap = self.config.max_backoff;
+            self.shared
+                .pace
+                .learn(&request.url, headers, now, instant, cap);
         }
         if let (Ok(response), Some(budget)) = (&answer, &self.budget) {
             budget.learn(request, response, Timestamp::now(), Instant::now());
@@ -292,17 +295,18 @@ impl Client {
         let now = Instant::now();
         let most = self.config.max_wait.saturating_sub(waited);
         let budget = self.budget.as_ref();
-        let budgeted = budget.map_or(Duration::ZERO, |budget| budget.take(request, most, now));
+        let jitter = Duration::from_millis(rand::random_range(0..100));
+        let budgeted = budget.map_or(Duration::ZERO, |budget| {
+            budget.take(request, most, now, jitter)
+        });
         let room = self.shared.pace.room(&request.url, self.urgent, most, now);
-        let wait = room.max(budgeted);
+        let paced = if room.is_zero() { room } else { room + jitter };
+        let wait = self.capped(paced.max(budgeted));
         if wait.is_zero() {
             return Ok(wait);
         }
-        let wait = wait + Duration::from_millis(rand::random_range(0..100));
         if wait > most {
-            return Err(FetchError::RateLimited {
-                retry_after: self.capped(wait),
-            });
+            return Err(FetchError::RateLimited { retry_after: wait });
         }
         if wait >= NOTABLE {
             let server = failure::server(&request.url);
@@ -311,9 +315,9 @@ impl Client {
                 ?wait,
                 "little is left of the provider's limit; waiting"
             );
-            self.observe(|observer| observer.throttled(self.capped(wait)));
+            self.observe(|observer| observer.throttled(wait));
         }
-        tokio::time::sleep(self.capped(wait)).await;
+        tokio::time::sleep(wait).await;
         Ok(wait)
     }
 

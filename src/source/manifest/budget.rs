@@ -98,7 +98,7 @@ fn build_matcher(node: &Node, context: &Context<'_>) -> Result<Matcher, Problem>
         method: words("method")?.map(|method| method.to_ascii_uppercase()),
         base: words("url_base")?.map(|base| base.trim_end_matches('/').to_owned()),
         path,
-        params: pairs(node, "params", |name| name.to_owned())?,
+        params: pairs(node, "params", str::to_owned)?,
         headers: pairs(node, "headers", str::to_ascii_lowercase)?,
         weight: match optional(node, "weight") {
             Some(_) => Some(calls(node, "weight", context)?),
