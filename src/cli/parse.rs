@@ -98,7 +98,7 @@ impl Cli {
     }
 }
 
-/// Options of [`RunArgs`] by their ids.
+/// Options of [`RunArgs`](super::RunArgs) by their ids.
 const RUN_OPTIONS: [&str; 5] = ["name", "http_addr", "watch", "shutdown_timeout", "no_wait"];
 
 /// A store's address may hold a password, which the message about a slip in it would show.

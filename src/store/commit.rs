@@ -96,7 +96,7 @@ pub struct DeadLetter {
     pub data: Bytes,
 }
 
-/// Answer to [`Store::commit`].
+/// Answer to [`CycleStore::commit`](super::CycleStore::commit).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
     /// Applied now, or applied before and the reply was lost: the same thing to the caller.

@@ -50,7 +50,7 @@ pub struct Lease {
     pub ttl: Duration,
 }
 
-/// Answer to [`Store::acquire`].
+/// Answer to [`Store::acquire`](super::Store::acquire).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Acquired {
     /// The lease is ours; the state is as the last commit left it.
@@ -64,7 +64,7 @@ pub enum Acquired {
     },
 }
 
-/// Answer to [`Store::renew`].
+/// Answer to [`Store::renew`](super::Store::renew).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewed {
     /// Ours for another TTL.

@@ -134,7 +134,7 @@ pub struct Jwt {
 pub(super) const PRESETS: [&str; 3] = ["standard_webhooks", "svix", "stripe"];
 
 impl Scheme {
-    /// The scheme that [`PRESETS`] calls so.
+    /// The scheme that `PRESETS` calls so.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "standard_webhooks" => Some(standard(

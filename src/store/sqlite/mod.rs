@@ -7,7 +7,7 @@
 //!
 //! There are no consumer groups here, so nobody tells what was read: an output stream keeps its
 //! newest `max_len` entries, and the commit that passes the limit drops the oldest. A commit is
-//! never refused as full, and [`Store::trim`] removes nothing.
+//! never refused as full, and [`CycleStore::trim`] removes nothing.
 
 /// Runs `$work` in a transaction that may write and answers what it answers.
 macro_rules! in_transaction {

@@ -1,7 +1,7 @@
 //! Reading a stream exactly as the format's reference does: the same requests, records and state,
 //! and the same silence about what went wrong without an error.
 //!
-//! What differs from the worker's [`retriever`](super::retriever) is how slices follow one
+//! What differs from the worker's `retriever` is how slices follow one
 //! another and what ends them; requests, templates, selection and cursors are the same code, which
 //! asks its [`Mode`](super::Mode).
 
