@@ -116,6 +116,20 @@ impl VersionTable {
         self.len().saturating_sub(self.seen)
     }
 
+    /// Whether the current poll has not seen something that is as new as `since`.
+    pub fn misses(&self, since: i64) -> bool {
+        if since == i64::MIN {
+            return self.unseen() > 0;
+        }
+        let mut extras = self.extras.iter();
+        extras.any(|(key, extra)| {
+            extra.instant.is_some_and(|at| at >= since)
+                && self
+                    .get(*key)
+                    .is_some_and(|known| !known.seen && !known.is_tombstone())
+        })
+    }
+
     /// What is known of `key`.
     pub fn get(&self, key: KeyHash) -> Option<Known> {
         let run = &self.runs[run_of(key)];

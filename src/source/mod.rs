@@ -107,6 +107,17 @@ pub struct Page {
     pub done: Option<f64>,
     /// State fields to set in the commit that holds the last of these records.
     pub state: Vec<(String, Option<String>)>,
+    /// A part of the stream that was listed whole with this page and those before it.
+    pub whole: Option<WholePart>,
+}
+
+/// A part of a stream that was listed whole: what was known of it, and was not listed, is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholePart {
+    /// What the keys of its records begin with.
+    pub prefix: String,
+    /// What is older, in milliseconds since 1970, was not asked for.
+    pub since: Option<i64>,
 }
 
 /// A record that is gone.

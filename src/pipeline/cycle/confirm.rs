@@ -79,7 +79,7 @@ impl Cycle<'_> {
         }
         match outcome {
             Outcome::Complete | Outcome::Counted => {
-                let all = self.delete_vanished(stream, &name).await?;
+                let all = self.delete_vanished(stream, &name, None).await?;
                 self.end_listing(stream, Vec::new(), all).await
             }
             Outcome::Incomplete(error) => {

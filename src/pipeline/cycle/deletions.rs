@@ -1,7 +1,8 @@
 //! What leaves the versions: records that a complete listing no longer lists, and those that aged
 //! out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Cycle;
@@ -10,6 +11,8 @@ use crate::pipeline::batch::{MAX_RECORDS, deletion};
 use crate::pipeline::detect::{day_of, rfc3339};
 use crate::pipeline::session::split_field;
 use crate::pipeline::versions::{TOMBSTONE, key_hash};
+use crate::source::WholePart;
+use crate::store::KnownVersion;
 
 /// Vanished records looked up in the store at a time.
 const DELETIONS_AT_ONCE: usize = 10_000;
@@ -17,13 +20,42 @@ const DELETIONS_AT_ONCE: usize = 10_000;
 /// State fields in one commit: validators of a long listing, a hundred bytes each.
 const STATE_AT_ONCE: usize = 1000;
 
+/// Parts of a stream that were listed whole: what their keys begin with, and since when.
+#[derive(Default)]
+pub(super) struct WholeParts(BTreeMap<String, Option<i64>>);
+
+impl WholeParts {
+    pub(super) fn extend(&mut self, part: Option<WholePart>) {
+        self.0
+            .extend(part.map(|part| (part.prefix, part.since)));
+    }
+
+    /// The oldest instant that any of them was listed from; `None` where there are none.
+    pub(super) fn since(&self) -> Option<i64> {
+        let since = self.0.values().map(|since| since.unwrap_or(i64::MIN));
+        since.min()
+    }
+
+    /// Whether a record that is not listed is gone.
+    fn hold(&self, key: &str, known: &KnownVersion) -> bool {
+        // No key of a part begins with that of another.
+        let upto = (Bound::Unbounded, Bound::Included(key));
+        let before = self.0.range::<str, _>(upto).next_back();
+        before.is_some_and(|(prefix, since)| {
+            key.starts_with(prefix)
+                && since.is_none_or(|since| known.instant.is_some_and(|at| at >= since))
+        })
+    }
+}
+
 impl Cycle<'_> {
-    /// Publishes what a complete listing no longer lists; `false` when it was stopped before the
-    /// last of them.
+    /// Publishes what a complete listing, or the `parts` of one, no longer lists; `false` when it
+    /// was stopped before the last of them.
     pub(super) async fn delete_vanished(
         &mut self,
         stream: usize,
         name: &Arc<str>,
+        parts: Option<&WholeParts>,
     ) -> Result<bool, CycleError> {
         if self.streams[stream].rejected > 0 {
             // One of the rejected may be a record that is thought to be gone.
@@ -59,6 +91,7 @@ impl Cycle<'_> {
                         && fields.len() < DELETIONS_AT_ONCE
                         && table.get(hash).is_some_and(|known| !known.seen)
                         && !delivered.is_some_and(|keys| keys.contains_key(&hash))
+                        && parts.is_none_or(|parts| parts.hold(key, &known))
                         && (known.version != TOMBSTONE || known.day < oldest_grave)
                         && vanished.insert(hash)
                     {
@@ -70,6 +103,7 @@ impl Cycle<'_> {
                 // Known here but not in the store: the next commit finds out why.
                 return Ok(true);
             }
+            let is_last = parts.is_some() && fields.len() < DELETIONS_AT_ONCE;
             for (key, field, known) in fields {
                 if self.batch.is_full(self.most) {
                     self.launch().await?;
@@ -84,6 +118,9 @@ impl Cycle<'_> {
                 if self.stop.is_cancelled() {
                     return Ok(false);
                 }
+            }
+            if is_last {
+                return Ok(true);
             }
         }
     }

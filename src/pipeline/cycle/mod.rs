@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::deletions::WholeParts;
 use self::reading::Reading;
 use super::batch::{Batch, MAX_RECORDS};
 use super::commit::{Tenure, Writer};
@@ -102,6 +103,8 @@ struct StreamProgress {
     /// State of a full listing, not written before its deletions are: with validators the next
     /// read would not look again.
     held: Vec<(String, Option<String>)>,
+    /// Parts that were listed whole.
+    whole: WholeParts,
 }
 
 impl<'c> Cycle<'c> {
@@ -115,6 +118,7 @@ impl<'c> Cycle<'c> {
             rejected: 0,
             repeated_differently: 0,
             held: Vec::new(),
+            whole: WholeParts::default(),
         };
         Self {
             writer: Arc::new(Writer {
@@ -286,6 +290,7 @@ impl<'c> Cycle<'c> {
         } else {
             self.batch.detach();
         }
+        self.streams[page.stream].whole.extend(page.whole);
         self.streams[page.stream].fetched += fetched;
         self.show_progress(page.stream, page.done);
         Ok(())
@@ -356,10 +361,17 @@ impl<'c> Cycle<'c> {
             self.flush().await?;
             self.batch_stream = name.clone();
         }
+        let whole = std::mem::take(&mut self.streams[stream].whole);
+        if let Some(since) = whole.since()
+            && self.session.tables.get(&name).is_some_and(|table| table.misses(since))
+        {
+            let all = self.delete_vanished(stream, &name, Some(&whole)).await?;
+            state.retain(|_| all);
+        }
         match outcome {
             Outcome::Complete if finds_deletions => {
                 self.begin(stream);
-                let all = self.delete_vanished(stream, &name).await?;
+                let all = self.delete_vanished(stream, &name, None).await?;
                 self.end_listing(stream, state, all).await?;
                 state = Vec::new();
             }
@@ -367,7 +379,7 @@ impl<'c> Cycle<'c> {
                 self.begin(stream);
                 let vanished = self.session.tables.get(&name).map_or(0, VersionTable::unseen);
                 if vanished == 0 || self.streams[stream].rejected > 0 {
-                    self.delete_vanished(stream, &name).await?;
+                    self.delete_vanished(stream, &name, None).await?;
                     self.end_listing(stream, state, true).await?;
                 } else {
                     self.streams[stream].held.extend(state);

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::cursor::DatetimeBasedCursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
-use super::feed::{Deleted, Detail, Feed, Marks, StreamRules};
+use super::feed::{Deleted, Deletions, Detail, Feed, Marks, StreamRules};
 use super::fields::{flag, list, optional, problem, required, text, type_of};
 use super::metadata::{AbsentList, SignalMetadata};
 use super::mode::Mode;
@@ -59,6 +59,11 @@ pub(super) struct Parts {
     pub(super) marks: Option<Arc<Marks>>,
     /// How changes are read, where the stream has a token for them.
     pub(super) feed: Option<Box<Feed>>,
+    /// A feed of what was deleted, beside what is read by dates.
+    pub(super) deletions: Option<Box<Deletions>>,
+    /// What the keys of a partition's records begin with, where a partition that was listed whole
+    /// finds deletions.
+    pub(super) part_key: Vec<Expr>,
     /// Statuses of tolerated refusals that mean that a slice has no such records.
     pub(super) skips: Vec<u16>,
 }
@@ -247,6 +252,8 @@ impl Builder<'_> {
             detail: None,
             marks: None,
             feed: None,
+            deletions: None,
+            part_key: Vec::new(),
             skips: signal.map(|signal| signal.skip.clone()).unwrap_or_default(),
         })
     }

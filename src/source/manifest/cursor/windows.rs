@@ -16,6 +16,13 @@ pub struct Window {
     pub(super) bounds: [DateTime; 2],
 }
 
+impl Window {
+    /// Where it begins.
+    pub fn start(&self) -> DateTime {
+        self.bounds[0]
+    }
+}
+
 /// The windows of one read, oldest first; see [`OpenCursor::windows`].
 #[derive(Debug)]
 pub struct Windows {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::overlay::{over_requester, over_retriever, requester_of, with};
-use super::{CursorRules, Detail, DetailRules, Feed, Start, StreamRules};
+use super::{CursorRules, DeletionRules, Deletions, Detail, DetailRules, Feed, ListingRules, Marks, Start,
+    StreamRules,
+};
 use crate::document::{Kind, Node, Problem};
 use crate::source::manifest::fields::{list, optional, problem};
 use crate::source::manifest::metadata::SignalMetadata;
@@ -22,6 +24,14 @@ impl Builder<'_> {
     ) -> Result<Parts, Problem> {
         let Some(rules) = rules else {
             return self.parts(node, signal);
+        };
+        let other;
+        let node = match &rules.listing {
+            Some(listing) if self.wants(listing)? => {
+                other = over_retriever(node, &listing.retriever);
+                &other
+            }
+            _ => node,
         };
         let cursor = rules.cursor.as_ref();
         let listing = match cursor.and_then(|cursor| cursor.listing.as_ref()) {
@@ -51,6 +61,13 @@ impl Builder<'_> {
                 "give the stream a primary_key, or signals a subject",
             ));
         }
+        parts.part_key.clone_from(&rules.part_key);
+        if !parts.part_key.is_empty() {
+            check_part_key(node, &parts, signal)?;
+        }
+        if let Some(deletions) = &rules.deletions {
+            parts.deletions = Some(Box::new(self.deletions(node, signal, deletions)?));
+        }
         if let Some(cursor) = cursor {
             if cursor.marks.restart_at.is_some() && !parts.paginator.follows_addresses() {
                 return Err(problem(
@@ -60,6 +77,12 @@ impl Builder<'_> {
                 ));
             }
             let mut changes = with_rules(&over_retriever(&listing, &cursor.changes))?;
+            if let Some(when) = &cursor.void_changes {
+                changes.marks = Some(Arc::new(Marks {
+                    reset_when: Some(when.clone()),
+                    ..(*cursor.marks).clone()
+                }));
+            }
             // The token may be an address, and then it was named by an answer.
             changes.requester.guard_host();
             parts.feed = Some(Box::new(Feed {
@@ -68,6 +91,35 @@ impl Builder<'_> {
             }));
         }
         Ok(parts)
+    }
+
+    fn wants(&self, listing: &ListingRules) -> Result<bool, Problem> {
+        let Some(when) = &listing.when else {
+            return Ok(true);
+        };
+        let holds = when.boolean(&self.context);
+        holds.map_err(|error| problem(listing.retriever.at, error.to_string(), "mend when"))
+    }
+
+    fn deletions(
+        &self,
+        node: &Node,
+        signal: Option<&SignalMetadata>,
+        rules: &DeletionRules,
+    ) -> Result<Deletions, Problem> {
+        // The stream's own transformations, partitions and dates are of its records.
+        let mut feed = over_retriever(node, &rules.retriever);
+        for key in ["transformations", "incremental_sync"] {
+            feed = with(&feed, key, null());
+        }
+        let mut parts = self.parts(&feed, signal)?;
+        parts.deleted = Some(rules.deleted.clone());
+        parts.marks = Some(rules.marks.clone());
+        parts.requester.guard_host();
+        Ok(Deletions {
+            start: rules.start.clone(),
+            parts,
+        })
     }
 
     fn start(&self, listing: &Node, cursor: &CursorRules) -> Result<Option<Start>, Problem> {
@@ -107,6 +159,30 @@ impl Builder<'_> {
         let merged = over_requester(&requester_of(stream), over);
         Requester::build(&merged, self.config, self.mode)
     }
+}
+
+/// A part of a key tells nothing where the key is no more than that, or where nobody knows how old
+/// a record is.
+fn check_part_key(
+    node: &Node,
+    parts: &Parts,
+    signal: Option<&SignalMetadata>,
+) -> Result<(), Problem> {
+    if parts.key.len() <= parts.part_key.len() {
+        return Err(problem(
+            node.at,
+            "part_key names the whole key of a record",
+            "give signals a subject with more parts than part_key",
+        ));
+    }
+    if parts.cursor.is_some() && !signal.is_some_and(|signal| signal.ordered) {
+        return Err(problem(
+            node.at,
+            "part_key needs to know which records are as new as what was read",
+            "give signals a time and ordered: true",
+        ));
+    }
+    Ok(())
 }
 
 fn whole_answer(listing: &Node) -> Result<Node, Problem> {

@@ -3,7 +3,8 @@
 //! A stream with a `cursor` is read in full once and from then on by what its provider says has
 //! changed since an opaque token. Independently of that, `deleted` tells records that say of
 //! themselves that they are gone, and `detail` fetches the whole of a record that a listing only
-//! names. `read` reads and checks the rules, `build` makes components of them.
+//! names. Two rules find deletions that a stream read by dates does not show: `deletions` is a feed
+//! that names what is gone, `part_key` lets a partition that was listed whole tell. `read` reads and checks the rules, `build` makes components of them.
 
 mod build;
 mod overlay;
@@ -26,6 +27,10 @@ pub(super) struct StreamRules {
     pub(super) cursor: Option<CursorRules>,
     pub(super) deleted: Option<Arc<Deleted>>,
     pub(super) detail: Option<DetailRules>,
+    pub(super) deletions: Option<DeletionRules>,
+    pub(super) listing: Option<ListingRules>,
+    /// First parts of the key of every record of a partition.
+    pub(super) part_key: Vec<Expr>,
     /// Identifies what is read, together with the stream itself.
     pub(super) value: Value,
 }
@@ -39,6 +44,25 @@ pub(super) struct CursorRules {
     start: Option<(Node, Expr)>,
     listing: Option<Node>,
     changes: Node,
+    /// What answers void the token when changes are asked for, where that differs.
+    void_changes: Option<Condition>,
+}
+
+/// `deletions`: components as written, to be laid over the stream's own.
+#[derive(Debug, Clone)]
+pub(super) struct DeletionRules {
+    start: Expr,
+    marks: Arc<Marks>,
+    deleted: Arc<Deleted>,
+    retriever: Node,
+}
+
+/// `listing`: how this worker lists a stream otherwise than its components say.
+#[derive(Debug, Clone)]
+pub(super) struct ListingRules {
+    /// Holds for the configurations that want it; absent: all.
+    when: Option<Expr>,
+    retriever: Node,
 }
 
 /// `detail`: components as written.
@@ -67,6 +91,15 @@ pub(super) struct Feed {
     pub(super) start: Option<Start>,
     /// Read what has changed since `token`.
     pub(super) changes: Parts,
+}
+
+/// A feed of what was deleted, beside a stream that does not show it.
+#[derive(Debug, Clone)]
+pub(super) struct Deletions {
+    /// The token of a first read, which asks for nothing: what is gone was never known.
+    pub(super) start: Expr,
+    /// Read what was deleted since `token`.
+    pub(super) parts: Parts,
 }
 
 /// A request whose answer holds the first token.

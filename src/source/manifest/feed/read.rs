@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{CursorRules, Deleted, DetailRules, Marks, StreamRules};
-use crate::document::{Kind, Node, Problem};
+use super::{
+    CursorRules, Deleted, DeletionRules, DetailRules, ListingRules, Marks, StreamRules,
+};
+use crate::document::{Entry, Kind, Node, Problem};
 use crate::source::manifest::errors::Condition;
 use crate::source::manifest::expr::Expr;
 use crate::source::manifest::extract::DpathExtractor;
@@ -11,7 +13,14 @@ use crate::source::manifest::metadata::Reader;
 use crate::source::manifest::resolve::resolve_part;
 use crate::source::manifest::support::first_unsupported;
 
-const STREAM_KEYS: [&str; 3] = ["cursor", "deleted", "detail"];
+const STREAM_KEYS: [&str; 6] = [
+    "cursor",
+    "deleted",
+    "detail",
+    "deletions",
+    "listing",
+    "part_key",
+];
 const CURSOR_KEYS: [&str; 6] = [
     "token",
     "start",
@@ -29,14 +38,24 @@ const LISTING_KEYS: [&str; 6] = [
     "decoder",
     "partition_router",
 ];
-const CHANGES_KEYS: [&str; 5] = [
+const CHANGES_KEYS: [&str; 6] = [
     "type",
     "requester",
     "record_selector",
     "paginator",
     "decoder",
+    "reset_when",
 ];
 const DELETED_KEYS: [&str; 4] = ["when", "field_path", "key", "below"];
+const DELETIONS_KEYS: [&str; 7] = [
+    "start",
+    "token",
+    "requester",
+    "record_selector",
+    "paginator",
+    "decoder",
+    "key",
+];
 const DETAIL_KEYS: [&str; 3] = ["requester", "record_selector", "gone_when"];
 const REQUESTER_KEYS: [&str; 14] = [
     "type",
@@ -67,6 +86,9 @@ impl Reader {
             cursor: None,
             deleted: None,
             detail: None,
+            deletions: None,
+            listing: None,
+            part_key: Vec::new(),
             value: node.to_value(),
         };
         let place = format!("streams.{stream}");
@@ -74,8 +96,26 @@ impl Reader {
             match key {
                 "cursor" => rules.cursor = self.cursor(&place, value),
                 "deleted" => rules.deleted = Some(Arc::new(self.deleted(&place, value))),
+                "deletions" => rules.deletions = self.deletions(&place, value),
+                "listing" => rules.listing = self.listing(&place, value, node),
+                "part_key" => rules.part_key = self.part_key(value, node),
                 _ => rules.detail = self.detail(&place, value),
             }
+        }
+        let is_fed = rules.cursor.is_some();
+        if is_fed && rules.listing.is_some() {
+            self.complain(
+                node.at,
+                format!("{place} has a listing beside its cursor"),
+                "move it into cursor",
+            );
+        }
+        if is_fed && (rules.deletions.is_some() || !rules.part_key.is_empty()) {
+            self.complain(
+                node.at,
+                format!("{place} has a cursor, which finds deletions itself"),
+                "remove deletions and part_key",
+            );
         }
         (self.problems.len() == before).then_some(rules)
     }
@@ -83,13 +123,18 @@ impl Reader {
     fn cursor(&mut self, place: &str, node: &Node) -> Option<CursorRules> {
         let place = format!("{place}.cursor");
         let (mut token, mut start, mut listing, mut changes) = (None, None, None, None);
-        let (mut reset_when, mut restart_at) = (None, None);
+        let (mut reset_when, mut restart_at, mut void_changes) = (None, None, None);
         for (key, _, value) in self.members(&place, node, &CURSOR_KEYS) {
             match key {
                 "token" => token = self.expr("token", value, node),
                 "start" => start = self.start(&place, value),
                 "listing" => listing = self.retriever(&place, key, value, &LISTING_KEYS),
-                "changes" => changes = self.retriever(&place, key, value, &CHANGES_KEYS),
+                "changes" => {
+                    changes = self.retriever(&place, key, value, &CHANGES_KEYS);
+                    if let Some(when) = value.get("reset_when") {
+                        void_changes = self.condition(&format!("{place}.changes"), "reset_when", when);
+                    }
+                }
                 "reset_when" => reset_when = self.condition(&place, key, value),
                 _ => restart_at = self.expr("restart_at", value, node),
             }
@@ -110,7 +155,8 @@ impl Reader {
                  request_parameters: { since: \"{{ token }}\" } } }",
             );
         }
-        if has("restart_at") && !has("reset_when") {
+        let resets = has("reset_when") || void_changes.is_some();
+        if has("restart_at") && !resets {
             self.complain(
                 node.at,
                 format!("{place} has restart_at without reset_when"),
@@ -123,6 +169,7 @@ impl Reader {
             start: start.map(|(requester, own)| (requester, own.unwrap_or_else(|| token.clone()))),
             listing,
             changes: changes?,
+            void_changes,
             marks: Arc::new(Marks {
                 token,
                 reset_when,
@@ -173,6 +220,87 @@ impl Reader {
             );
         }
         deleted
+    }
+
+    fn listing(&mut self, place: &str, node: &Node, owner: &Node) -> Option<ListingRules> {
+        let known = [&LISTING_KEYS[..], &["when"]].concat();
+        Some(ListingRules {
+            when: match node.get("when") {
+                Some(when) => Some(self.expr("when", when, owner)?),
+                None => None,
+            },
+            retriever: self.retriever(place, "listing", node, &known)?,
+        })
+    }
+
+    fn deletions(&mut self, place: &str, node: &Node) -> Option<DeletionRules> {
+        let place = format!("{place}.deletions");
+        let (mut start, mut token, mut key) = (None, None, Vec::new());
+        for (name, _, value) in self.members(&place, node, &DELETIONS_KEYS) {
+            match name {
+                "start" => start = self.expr("start", value, node),
+                "token" => token = self.expr("token", value, node),
+                "key" => key = self.pointers(name, value),
+                "requester" => drop(self.requester(&place, value)),
+                _ => {}
+            }
+        }
+        for (needed, fix) in [
+            ("start", "add the token of a first read"),
+            ("token", "say where an answer holds it"),
+            ("requester", "add what differs from the stream's own"),
+            ("record_selector", "say where the list of what is gone stands"),
+        ] {
+            if node.get(needed).is_none() {
+                self.complain(node.at, format!("{place} has no {needed}"), fix);
+            }
+        }
+        let kept = |entry: &&Entry| !matches!(&*entry.key, "start" | "token" | "key");
+        let mut entries: Vec<Entry> = node.entries().iter().filter(kept).cloned().collect();
+        // Its answers are of another kind than those of the stream.
+        for key in ["partition_router", "paginator"] {
+            if node.get(key).is_none() {
+                entries.push(Entry {
+                    key: key.to_owned(),
+                    key_at: node.at,
+                    value: Node::synthetic(Kind::Null),
+                });
+            }
+        }
+        let retriever = Node {
+            kind: Kind::Map(entries),
+            at: node.at,
+        };
+        let always = Node::synthetic(Kind::String("{{ true }}".to_owned()));
+        Some(DeletionRules {
+            start: start?,
+            marks: Arc::new(Marks {
+                token: token?,
+                reset_when: None,
+                restart_at: None,
+            }),
+            deleted: Arc::new(Deleted {
+                when: self.expr("when", &always, node),
+                list: None,
+                key,
+                below: None,
+            }),
+            retriever: self.supported(resolve_part("SimpleRetriever", &retriever))?,
+        })
+    }
+
+    fn part_key(&mut self, node: &Node, owner: &Node) -> Vec<Expr> {
+        if node.items().is_empty() {
+            self.complain(
+                node.at,
+                "part_key is no list",
+                "list what the key begins with, as in [\"{{ stream_partition.project }}\"]",
+            );
+        }
+        let items = node.items().iter();
+        items
+            .filter_map(|item| self.expr("part_key", item, owner))
+            .collect()
     }
 
     fn detail(&mut self, place: &str, node: &Node) -> Option<DetailRules> {
@@ -236,7 +364,11 @@ impl Reader {
                 self.requester(&place, value);
             }
         }
-        self.supported(resolve_part("SimpleRetriever", node))
+        let mut retriever = node.clone();
+        if let Kind::Map(entries) = &mut retriever.kind {
+            entries.retain(|entry| !matches!(&*entry.key, "reset_when" | "when"));
+        }
+        self.supported(resolve_part("SimpleRetriever", &retriever))
     }
 
     fn requester(&mut self, place: &str, node: &Node) -> Option<Node> {
@@ -302,6 +434,39 @@ metadata:
         detail: { requester: { path: "/a/{{ record.id }}" }, gone_when: { http_codes: [404] } }
 "#;
         assert_eq!(problems(rules), Vec::<String>::new());
+    }
+
+    #[test]
+    fn rules_that_find_deletions_say_what_they_need() {
+        let rules = r#"      a:
+        part_key: ["{{ stream_partition.b }}"]
+        deletions:
+          start: "0"
+          token: "{{ response.until }}"
+          requester: { path: /gone, request_parameters: { since: "{{ token }}" } }
+          record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [gone] } }
+          key: /of
+"#;
+        assert_eq!(problems(rules), Vec::<String>::new());
+        let rules = r#"      a:
+        cursor:
+          token: "{{ response.next }}"
+          changes: { requester: { path: "/b" }, reset_when: { http_code: [404] } }
+        part_key: b
+        deletions: { start: "0", requestr: {} }
+"#;
+        assert_eq!(
+            problems(rules),
+            [
+                "m.yaml:15:63: unknown key in streams.a.cursor.changes.reset_when \"http_code\" (did you mean \"http_codes\"?)",
+                "m.yaml:16:19: part_key is no list (list what the key begins with, as in [\"{{ stream_partition.project }}\"])",
+                "m.yaml:17:20: streams.a.deletions has no token (say where an answer holds it)",
+                "m.yaml:17:20: streams.a.deletions has no requester (add what differs from the stream's own)",
+                "m.yaml:17:20: streams.a.deletions has no record_selector (say where the list of what is gone stands)",
+                "m.yaml:17:34: unknown key in streams.a.deletions \"requestr\" (did you mean \"requester\"?)",
+            ]
+            .map(str::to_owned)
+        );
     }
 
     #[test]

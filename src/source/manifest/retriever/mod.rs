@@ -4,6 +4,7 @@
 //! the stream incomplete: then no cursor moves past it, and nothing is called deleted.
 
 mod cursors;
+mod deletions;
 mod extent;
 mod feed;
 mod guard;
@@ -129,6 +130,8 @@ struct Stored {
     state: Option<Value>,
     freshness: Option<Timestamp>,
     freshness_text: Option<String>,
+    /// How far the feed of deletions was read.
+    deletions_since: Option<String>,
     /// Of a stream that is read by tokens: one per partition.
     tokens: Option<Map>,
 }
@@ -155,7 +158,7 @@ impl Retriever<'_> {
         let lookback = self.detection.lookback;
         let halt = match Cursors::open(&self.run, self.parts, state_of, lookback) {
             Ok(mut cursors) => {
-                let halt = reading.slices(&mut cursors).await.err();
+                let halt = reading.all(&mut cursors).await.err();
                 // Only slices that were read to their end count in it, whatever came after them.
                 if reading.tally.moves_cursor() && !matches!(halt, Some(Halt::Stale | Halt::Limit))
                 {
@@ -230,6 +233,10 @@ impl Retriever<'_> {
             state: value.get("state").cloned(),
             freshness: fresh.and_then(instant),
             freshness_text: fresh.map(str::to_owned),
+            deletions_since: value
+                .get("deletions")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             tokens: match value.get("tokens") {
                 Some(Value::Object(tokens)) => Some(tokens.clone()),
                 _ => None,
@@ -260,7 +267,7 @@ impl Retriever<'_> {
             .freshness
             .map(|at| at.to_string())
             .or_else(|| stored.freshness_text.clone());
-        if state.is_none() && fresh.is_none() {
+        if state.is_none() && fresh.is_none() && tally.deletions_since.is_none() {
             return None;
         }
         let mut map = Map::new();
@@ -270,6 +277,9 @@ impl Retriever<'_> {
         }
         if let Some(fresh) = fresh {
             map.insert("fresh".to_owned(), fresh.into());
+        }
+        if let Some(since) = &tally.deletions_since {
+            map.insert("deletions".to_owned(), since.as_str().into());
         }
         let text = Value::from(map).to_string();
         // A poll that found nothing new writes nothing.

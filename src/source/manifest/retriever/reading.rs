@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::cursors::Cursors;
+use super::deletions::Part;
 use super::guard::Found;
 use super::pages::{self, Pages};
 use super::validators::Validators;
@@ -74,12 +75,18 @@ pub(super) struct Tally {
     pub(super) parents: Option<Map>,
     /// Every slice was read to its end.
     pub(super) is_whole: bool,
+    /// Answers that may not have listed all there is.
+    pub(super) doubts: usize,
+    /// How far the feed of deletions was read.
+    pub(super) deletions_since: Option<String>,
 }
 
 impl Tally {
     /// Whether there is anything that the cursor could have moved by.
     pub(super) fn moves_cursor(&self) -> bool {
-        self.fresh > 0 || (self.is_whole && self.parents.is_some())
+        self.fresh > 0
+            || (self.is_whole && self.parents.is_some())
+            || self.deletions_since.is_some()
     }
 
     /// How far the parents have been read, once everything below them has been.
@@ -119,7 +126,24 @@ enum SliceEnd {
 }
 
 impl Reading<'_, '_> {
-    pub(super) async fn slices(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
+    /// Reads the stream, and then what was deleted of it since the last read.
+    pub(super) async fn all(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
+        let retriever = self.retriever;
+        let Some(deletions) = &retriever.parts.deletions else {
+            return self.slices(cursors).await;
+        };
+        let since = retriever.deletions_since(deletions, self.stored);
+        let since = since.map_err(Halt::Failed)?;
+        self.tally.deletions_since = Some(since.clone());
+        self.slices(cursors).await?;
+        if self.stored.deletions_since.is_some() && self.limit.is_none() {
+            let since = retriever.read_deletions(deletions, since, self.events);
+            self.tally.deletions_since = Some(since.await?);
+        }
+        Ok(())
+    }
+
+    async fn slices(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
         let retriever = self.retriever;
         let run = &retriever.run;
         let state = self.stored.state.as_ref();
@@ -148,11 +172,13 @@ impl Reading<'_, '_> {
             let Some(slices) = cursors.slices(partition).map_err(failed)? else {
                 continue;
             };
+            let mut part = Part::new(self.tally.doubts);
             for slice in slices {
                 let (slice, window) = slice.map_err(failed)?;
                 let wanted = cursors.wanted(partition).map_err(failed)?;
                 let wanted = wanted.as_ref().map(|(cursor, progress)| (cursor, progress));
                 let observed = self.slice(&slice, wanted).await?;
+                part.slice(window.as_ref(), observed.is_some());
                 if let (Some(window), Some(observed)) = (&window, observed) {
                     cursors.close(partition, window, observed);
                 }
@@ -161,6 +187,7 @@ impl Reading<'_, '_> {
                     self.keep_cursor(|| cursors.state(None).unwrap_or(Ok(Value::Null)));
                 }
             }
+            self.end_part(part, partition).await?;
         }
         if let Cursors::Partitioned(partitioned) = cursors
             && self.tally.failed.is_none()
@@ -273,6 +300,7 @@ impl Reading<'_, '_> {
                     observed.record(cursor, record);
                 }
             }
+            self.tally.doubts += usize::from(page.not_modified || page.lacks_list);
             if page.not_modified {
                 self.tally.not_modified += 1;
                 if retriever.lists_everything {
@@ -287,10 +315,14 @@ impl Reading<'_, '_> {
             self.emit(page, part).await?;
         }
         self.tally.counted |= pages.is_counted();
+        self.tally.doubts += usize::from(pages.is_counted());
         match pages.drift() {
             Found::Moved => return Ok(SliceEnd::Drifted),
-            Found::Repeated if retriever.lists_everything => self.tally.drifted = true,
-            Found::Repeated | Found::Nothing => {}
+            Found::Repeated => {
+                self.tally.doubts += 1;
+                self.tally.drifted |= retriever.lists_everything;
+            }
+            Found::Nothing => {}
         }
         Ok(SliceEnd::Complete(observed))
     }
@@ -343,6 +375,7 @@ impl Reading<'_, '_> {
             not_modified: page.not_modified,
             done: part,
             state,
+            whole: None,
         };
         self.events.send(Event::Page(page)).await?;
         if self.limit.is_some_and(|limit| self.tally.records >= limit) {
