@@ -176,7 +176,8 @@ impl Bench {
     }
 
     fn without_base(&self, text: &str) -> String {
-        text.replace(&self.base, "{base}")
+        let host = self.base.trim_start_matches("http://");
+        text.replace(&self.base, "{base}").replace(host, "{host}")
     }
 
     fn shown(&self, texts: impl IntoIterator<Item = impl ToString>) -> Vec<String> {

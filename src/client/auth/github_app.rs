@@ -64,12 +64,12 @@ impl GithubApp {
         let Some(token) = text("token").filter(|token| !token.is_empty()) else {
             return Err(unusable(&response, "the answer holds no token"));
         };
-        let expires = text("expires_at").and_then(|at| at.parse::<Timestamp>().ok());
-        let in_an_hour = || {
-            Timestamp::now()
-                .checked_add(SignedDuration::from_hours(1))
-                .ok()
-        };
+        let now = Timestamp::now();
+        // Where this machine's clock is ahead, every request would buy a token of its own.
+        let expires = text("expires_at")
+            .and_then(|at| at.parse::<Timestamp>().ok())
+            .filter(|end| *end > now);
+        let in_an_hour = || now.checked_add(SignedDuration::from_hours(1)).ok();
         Ok(Issued {
             access: token.to_owned().into(),
             refresh: None,

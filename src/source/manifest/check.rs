@@ -7,7 +7,8 @@ use crate::client::{FetchError, Response, without_query};
 use crate::json::{Pointer, Value, get, text_of};
 use crate::source::CheckReport;
 use crate::source::manifest::datetime::DateTime;
-use crate::source::manifest::metadata::{HealthCheck, Place};
+use crate::source::manifest::slice::StreamSlice;
+use crate::source::manifest::metadata::{AboutCredentials, HealthCheck, Place};
 
 /// Partitions of a parent that are enough to try the streams below it.
 const ENOUGH_PARTITIONS: usize = 5;
@@ -21,6 +22,7 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
         match health(source, check, &mut report).await {
             // An installation may lack what the health check asks for; the streams decide.
             Err(FetchError::Rejected(what)) => report.warnings.push(what),
+            Err(error @ FetchError::Forbidden(_)) => report.failed.push(error),
             result => result?,
         }
     }
@@ -59,6 +61,11 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
             Err(error @ (FetchError::Forbidden(_) | FetchError::Rejected(_))) => {
                 report.failed.push(error);
             }
+            // What was proven before says which of several credentials it is about.
+            Err(error @ FetchError::Unauthorized(_)) if !report.proven.is_empty() => {
+                report.failed.push(error);
+                break;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -80,37 +87,14 @@ async fn health(
     check: &HealthCheck,
     report: &mut CheckReport,
 ) -> Result<(), FetchError> {
-    let Some(built) = source.streams.iter().flatten().next() else {
+    let ask = ask(source, check.method.clone(), &check.path, check.body.as_deref());
+    let Some(response) = within(check, ask).await? else {
         return Ok(());
-    };
-    let client = source.client.from_reserve();
-    let run = Run {
-        client: &client,
-        ..source.run("health check")
-    };
-    let requester = &built.parts.requester;
-    let path = Template::compile(&check.path).map_err(|error| run.misconfigured(error))?;
-    let path = path
-        .text(&run.context())
-        .map_err(|error| run.misconfigured(error))?;
-    let method = check.method.clone();
-    let request = requester.plain(method, &path, check.body.as_deref(), &run.context())?;
-    let verdicts = run.verdicts(&requester.errors, false);
-    let sent = requester.send(&run, &request, true, &verdicts);
-    let response = match check.timeout {
-        Some(timeout) => tokio::time::timeout(timeout, sent).await.map_err(|_| {
-            FetchError::Unavailable(format!(
-                "{} did not answer within {} s",
-                without_query(&request.url),
-                timeout.as_secs_f64()
-            ))
-        })??,
-        None => sent.await?,
     };
     if response.status.as_u16() != check.expected_status {
         return Err(FetchError::Rejected(format!(
             "{} answered {} instead of {}",
-            without_query(&request.url),
+            without_query(&response.url),
             response.status,
             check.expected_status
         )));
@@ -119,19 +103,103 @@ async fn health(
     report
         .proven
         .push(match identity(&response, &check.identity) {
-            Some(who) => format!("{address} knows us as {}", run.secrets.hide(&who)),
+            Some(who) => format!("{address} knows us as {}", source.secrets.hide(&who)),
             None => format!("{address} answers"),
         });
-    if let Some(permissions) = first(&response, &check.permissions) {
-        let permissions = run.secrets.hide(&permissions);
+    describe(source, &response, &check.permissions, &check.expires, report);
+    if let Some(about) = &check.credentials {
+        let ask = ask_about(source, about);
+        match within(check, ask).await {
+            Ok(Some(response)) => {
+                if let Some(who) = identity(&response, &about.identity) {
+                    let who = source.secrets.hide(&who);
+                    report.proven.push(format!("the credentials are those of {who}"));
+                }
+                describe(source, &response, &about.permissions, &about.expires, report);
+            }
+            Ok(None) => {}
+            Err(error @ (FetchError::RateLimited { .. } | FetchError::Misconfigured(_))) => {
+                return Err(error);
+            }
+            Err(error) => tracing::debug!(%error, "the credentials cannot be asked about"),
+        }
+    }
+    Ok(())
+}
+
+async fn ask_about(
+    source: &ManifestSource,
+    about: &AboutCredentials,
+) -> Result<Option<Response>, FetchError> {
+    let response = ask(source, http::Method::GET, &about.path, None).await?;
+    Ok(response.filter(|response| response.status.is_success()))
+}
+
+/// Asks below the base address of the first stream that can be read; `None` where there is none,
+/// or nothing to ask.
+async fn ask(
+    source: &ManifestSource,
+    method: http::Method,
+    path: &str,
+    body: Option<&str>,
+) -> Result<Option<Response>, FetchError> {
+    let Some(built) = source.streams.iter().flatten().next() else {
+        return Ok(None);
+    };
+    let client = source.client.from_reserve();
+    let run = Run {
+        client: &client,
+        ..source.run("health check")
+    };
+    let requester = &built.parts.requester;
+    // Of no partition: the base address may look at it.
+    let slice = StreamSlice::default();
+    let mut context = run.context();
+    context.set("stream_slice", slice.view());
+    let path = Template::compile(path).map_err(|error| run.misconfigured(error))?;
+    let path = path
+        .text(&context)
+        .map_err(|error| run.misconfigured(error))?;
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let request = requester.plain(method, &path, body, &context)?;
+    let verdicts = run.verdicts(&requester.errors, false);
+    let sent = requester.send(&run, &request, true, &verdicts).await?;
+    Ok(Some(sent))
+}
+
+/// Waits no longer than the manifest says.
+async fn within<T>(
+    check: &HealthCheck,
+    asked: impl Future<Output = Result<T, FetchError>>,
+) -> Result<T, FetchError> {
+    let Some(timeout) = check.timeout else {
+        return asked.await;
+    };
+    tokio::time::timeout(timeout, asked).await.map_err(|_| {
+        let seconds = timeout.as_secs_f64();
+        FetchError::Unavailable(format!("the health check was not answered within {seconds} s"))
+    })?
+}
+
+/// Says what the credentials may do and when they end, as far as an answer tells.
+fn describe(
+    source: &ManifestSource,
+    response: &Response,
+    permissions: &[Place],
+    expires: &[Place],
+    report: &mut CheckReport,
+) {
+    if let Some(permissions) = first(response, permissions) {
+        let permissions = source.secrets.hide(&permissions);
         report
             .proven
             .push(format!("the credentials may: {permissions}"));
     }
-    if let Some(end) = first(&response, &check.expires) {
-        expiry(&run.secrets.hide(&end), run.clock.now(), report);
+    if let Some(end) = first(response, expires) {
+        expiry(&source.secrets.hide(&end), source.clock.now(), report);
     }
-    Ok(())
 }
 
 /// What is to be said about the end of credentials.

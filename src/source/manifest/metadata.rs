@@ -107,6 +107,22 @@ pub struct HealthCheck {
     pub permissions: Vec<Place>,
     /// Where the answer says when the credentials end; `check` warns in time.
     pub expires: Vec<Place>,
+    /// A second request, about the credentials alone.
+    pub credentials: Option<AboutCredentials>,
+}
+
+/// `metadata.connector.health_check.credentials`: what may be asked about the credentials. Not
+/// every kind of them can be asked about, so a refusal says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct AboutCredentials {
+    /// As [`HealthCheck::path`]; an empty one is not asked.
+    pub path: String,
+    /// As [`HealthCheck::identity`].
+    pub identity: Vec<Pointer>,
+    /// As [`HealthCheck::permissions`].
+    pub permissions: Vec<Place>,
+    /// As [`HealthCheck::expires`].
+    pub expires: Vec<Place>,
 }
 
 /// A place in an answer.
@@ -152,7 +168,7 @@ pub(crate) const SIGNAL_KEYS: [&str; 11] = [
 ];
 const AUTH_KEYS: [&str; 2] = ["select", "methods"];
 const METHOD_KEYS: [&str; 3] = ["fields", "optional", "authenticator"];
-const HEALTH_KEYS: [&str; 8] = [
+const HEALTH_KEYS: [&str; 9] = [
     "path",
     "http_method",
     "body_json",
@@ -161,7 +177,9 @@ const HEALTH_KEYS: [&str; 8] = [
     "identity",
     "permissions",
     "expires",
+    "credentials",
 ];
+const CREDENTIALS_KEYS: [&str; 4] = ["path", "identity", "permissions", "expires"];
 const REFUSAL_KEYS: [&str; 2] = ["credentials", "permission"];
 const RATE_KEYS: [&str; 4] = [
     "requests_per_second",
@@ -495,6 +513,7 @@ impl Reader {
             body: None,
             permissions: Vec::new(),
             expires: Vec::new(),
+            credentials: None,
         };
         for (key, _, value) in self.members("health_check", node, &HEALTH_KEYS) {
             match key {
@@ -514,6 +533,7 @@ impl Reader {
                 "timeout_seconds" => check.timeout = self.seconds(key, value),
                 "permissions" => check.permissions = self.places(key, value),
                 "expires" => check.expires = self.places(key, value),
+                "credentials" => check.credentials = Some(self.about_credentials(value)),
                 _ => check.identity = self.pointers(key, value),
             }
         }
@@ -522,6 +542,23 @@ impl Reader {
             return None;
         }
         Some(check)
+    }
+
+    fn about_credentials(&mut self, node: &Node) -> AboutCredentials {
+        let mut about = AboutCredentials::default();
+        for (key, _, value) in self.members("health_check.credentials", node, &CREDENTIALS_KEYS) {
+            match key {
+                "path" => about.path = self.text(key, value).unwrap_or_default(),
+                "permissions" => about.permissions = self.places(key, value),
+                "expires" => about.expires = self.places(key, value),
+                _ => about.identity = self.pointers(key, value),
+            }
+        }
+        if about.path.is_empty() {
+            let fix = "add the path to request";
+            self.complain(node.at, "health_check.credentials has no path", fix);
+        }
+        about
     }
 
     fn auth(&mut self, node: &Node, at: Position) -> AuthMethods {

@@ -1,6 +1,7 @@
 //! `metadata.connector.auth`: which ways to authenticate there are, and which one a configuration
 //! chooses by what it gives.
 
+use super::fields::type_of;
 use crate::document::{Entry, Kind, Node};
 use crate::json::{Map, Value};
 
@@ -194,38 +195,65 @@ impl AuthMethods {
         }
     }
 
-    /// Adds the authenticators of these methods to every `SelectiveAuthenticator` of the document
-    /// that reads the same field.
+    /// Lets every request be authenticated by these methods. A `SelectiveAuthenticator` that reads
+    /// the same field is given the authenticators that it lacks; any other authenticator serves
+    /// the methods that have none of their own, so that a manifest whose plain way Airbyte's
+    /// engine knows runs there as it is.
     pub(super) fn extend(&self, node: &mut Node) {
-        match &mut node.kind {
-            Kind::List(items) => items.iter_mut().for_each(|item| self.extend(item)),
-            Kind::Map(entries) => {
-                let text_of = |entries: &[Entry], key: &str| {
-                    let entry = entries.iter().find(|entry| entry.key == key)?;
-                    entry.value.as_str().map(str::to_owned)
-                };
-                if text_of(entries, "type").as_deref() == Some("SelectiveAuthenticator") {
-                    let reads_select = entries.iter().any(|entry| {
-                        entry.key == "authenticator_selection_path"
-                            && matches!(entry.value.items(), [only] if only.as_str() == Some(&self.select))
-                    });
-                    let inner = entries
-                        .iter_mut()
-                        .find(|entry| entry.key == "authenticators");
-                    if let (true, Some(inner)) = (reads_select, inner)
-                        && let Kind::Map(inner) = &mut inner.value.kind
-                    {
-                        self.add_to(inner);
-                    }
-                    return;
-                }
-                entries
-                    .iter_mut()
-                    .filter(|entry| entry.key != "metadata")
-                    .for_each(|entry| self.extend(&mut entry.value));
+        let entries = match &mut node.kind {
+            Kind::List(items) => return items.iter_mut().for_each(|item| self.extend(item)),
+            Kind::Map(entries) => entries,
+            _ => return,
+        };
+        for entry in entries.iter_mut().filter(|entry| entry.key != "metadata") {
+            if entry.key != "authenticator" {
+                self.extend(&mut entry.value);
+            } else if type_of(&entry.value) != Some("SelectiveAuthenticator") {
+                self.wrap(&mut entry.value);
+            } else if let Kind::Map(selective) = &mut entry.value.kind {
+                self.extend_selective(selective);
             }
-            _ => {}
         }
+    }
+
+    fn extend_selective(&self, entries: &mut [Entry]) {
+        let reads_select = entries.iter().any(|entry| {
+            entry.key == "authenticator_selection_path"
+                && matches!(entry.value.items(), [only] if only.as_str() == Some(&self.select))
+        });
+        let mut inner = entries
+            .iter_mut()
+            .filter(|entry| entry.key == "authenticators");
+        if let (true, Some(inner)) = (reads_select, inner.next())
+            && let Kind::Map(inner) = &mut inner.value.kind
+        {
+            self.add_to(inner);
+        }
+    }
+
+    fn wrap(&self, plain: &mut Node) {
+        if self.methods.iter().all(|method| method.authenticator.is_none()) {
+            return;
+        }
+        let at = plain.at;
+        let entry = |key: &str, kind| Entry {
+            key: key.to_owned(),
+            key_at: at,
+            value: Node { kind, at },
+        };
+        let select = Node {
+            kind: Kind::String(self.select.clone()),
+            at,
+        };
+        let mut ways = Vec::new();
+        self.add_to(&mut ways);
+        let served = self.methods.iter().filter(|method| method.authenticator.is_none());
+        ways.extend(served.map(|method| entry(&method.name, plain.kind.clone())));
+        plain.kind = Kind::Map(vec![
+            entry("type", Kind::String("SelectiveAuthenticator".to_owned())),
+            entry("authenticator_selection_path", Kind::List(vec![select])),
+            entry("authenticators", Kind::Map(ways)),
+        ]);
     }
 
     fn add_to(&self, authenticators: &mut Vec<Entry>) {
@@ -339,6 +367,33 @@ mod tests {
             ),
         ] {
             assert_eq!(choose(config), Err(words.to_owned()), "{config}");
+        }
+    }
+
+    #[test]
+    fn a_plain_authenticator_serves_the_methods_that_have_none_of_their_own() {
+        let mut methods = methods();
+        let text = "requester: { authenticator: { type: BearerAuthenticator, api_token: t } }";
+        let mut node = crate::document::parse_yaml("m.yaml", text).unwrap();
+        methods.extend(&mut node);
+        let kind_of = |node: &Node, path: &[&str]| {
+            let found = path.iter().try_fold(node, |at, key| at.get(key));
+            found.and_then(type_of).map(str::to_owned)
+        };
+        let plain = ["requester", "authenticator"];
+        assert_eq!(kind_of(&node, &plain).unwrap(), "BearerAuthenticator");
+
+        let app = crate::document::parse_yaml("m.yaml", "type: GithubAppAuthenticator").unwrap();
+        methods.methods[1].authenticator = Some(app);
+        methods.extend(&mut node);
+        assert_eq!(kind_of(&node, &plain).unwrap(), "SelectiveAuthenticator");
+        for (name, kind) in [
+            ("token", "BearerAuthenticator"),
+            ("app", "GithubAppAuthenticator"),
+            ("oauth", "BearerAuthenticator"),
+        ] {
+            let path = ["requester", "authenticator", "authenticators", name];
+            assert_eq!(kind_of(&node, &path).unwrap(), kind, "{name}");
         }
     }
 

@@ -165,7 +165,11 @@ impl Filter {
                     .with("response", body.tree())
                     .with("headers", Binding::Headers(body.headers()))
                     .with("request_url", &*url);
-                Some(message.text(&context)?).filter(|text| !text.is_empty())
+                match message.text(&context) {
+                    // An error that lacks what the message would show is still the error it is.
+                    Err(EvalError::Undefined { .. }) => None,
+                    text => Some(text?).filter(|text| !text.is_empty()),
+                }
             }
             None => None,
         };
