@@ -47,7 +47,10 @@ async fn poll(party: &Party, environment: &[(&str, &str)], file: Option<&str>) -
     }
     let ran = tokio::task::spawn_blocking(move || worker.run(&["poll", "vertex"]));
     let ran = ran.await.unwrap();
-    assert!(!ran.log.contains("ya29.") && !ran.log.contains("1//of-the-user"), "{ran:?}");
+    assert!(
+        !ran.log.contains("ya29.") && !ran.log.contains("1//of-the-user"),
+        "{ran:?}"
+    );
     ran
 }
 
@@ -57,14 +60,30 @@ async fn vertex_ai_uses_what_the_machine_has() {
     let user = json!({ "type": "authorized_user", "client_id": "c", "client_secret": "s",
         "refresh_token": "1//of-the-user", "token_uri": format!("{}/token", party.url) });
     let ran = poll(&party, &[], Some(&user.to_string())).await;
-    assert_eq!((ran.code, &ran.json()["published"]), (Some(0), &json!(1)), "{ran:?}");
+    assert_eq!(
+        (ran.code, &ran.json()["published"]),
+        (Some(0), &json!(1)),
+        "{ran:?}"
+    );
 
     let host = party.url.trim_start_matches("http://");
-    let ran = poll(&party, &[("GCE_METADATA_HOST", host), ("HOME", "/nowhere")], None).await;
-    assert_eq!((ran.code, &ran.json()["published"]), (Some(0), &json!(1)), "{ran:?}");
+    let ran = poll(
+        &party,
+        &[("GCE_METADATA_HOST", host), ("HOME", "/nowhere")],
+        None,
+    )
+    .await;
+    assert_eq!(
+        (ran.code, &ran.json()["published"]),
+        (Some(0), &json!(1)),
+        "{ran:?}"
+    );
 
     let external = json!({ "type": "external_account", "credential_source": { "url": party.url } });
     let ran = poll(&party, &[], Some(&external.to_string())).await;
     assert_ne!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.log.contains("external_account are not supported"), "{ran:?}");
+    assert!(
+        ran.log.contains("external_account are not supported"),
+        "{ran:?}"
+    );
 }

@@ -87,15 +87,27 @@ async fn an_unknown_provider_takes_one_file_and_no_rust() {
         }
     };
 
-    let lint = vec!["manifest", "lint", "--deny-warnings", "manifests/trackly.yaml"];
+    let lint = vec![
+        "manifest",
+        "lint",
+        "--deny-warnings",
+        "manifests/trackly.yaml",
+    ];
     let lint = run(lint).await;
     assert_eq!(lint.code, Some(0), "{lint:?}");
     let valid = run(vec!["validate"]).await;
     assert_eq!(valid.code, Some(0), "{valid:?}");
     let check = run(vec!["check", "tracker"]).await;
     assert_eq!(check.code, Some(0), "{check:?}");
-    for proven in ["knows us as bot", "issues:read", "stream comments can be read"] {
-        assert!(check.out.contains(proven) || check.log.contains(proven), "{check:?}");
+    for proven in [
+        "knows us as bot",
+        "issues:read",
+        "stream comments can be read",
+    ] {
+        assert!(
+            check.out.contains(proven) || check.log.contains(proven),
+            "{check:?}"
+        );
     }
 
     let first = run(vec!["poll", "tracker"]).await;

@@ -26,8 +26,7 @@ pub(super) struct WholeParts(BTreeMap<String, Option<i64>>);
 
 impl WholeParts {
     pub(super) fn extend(&mut self, part: Option<WholePart>) {
-        self.0
-            .extend(part.map(|part| (part.prefix, part.since)));
+        self.0.extend(part.map(|part| (part.prefix, part.since)));
     }
 
     /// The oldest instant that any of them was listed from; `None` where there are none.

@@ -363,7 +363,11 @@ impl<'c> Cycle<'c> {
         }
         let whole = std::mem::take(&mut self.streams[stream].whole);
         if let Some(since) = whole.since()
-            && self.session.tables.get(&name).is_some_and(|table| table.misses(since))
+            && self
+                .session
+                .tables
+                .get(&name)
+                .is_some_and(|table| table.misses(since))
         {
             let all = self.delete_vanished(stream, &name, Some(&whole)).await?;
             state.retain(|_| all);

@@ -7,8 +7,8 @@ use crate::client::{FetchError, Response, without_query};
 use crate::json::{Pointer, Value, get, text_of};
 use crate::source::CheckReport;
 use crate::source::manifest::datetime::DateTime;
-use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::metadata::{AboutCredentials, HealthCheck, Place};
+use crate::source::manifest::slice::StreamSlice;
 
 /// Partitions of a parent that are enough to try the streams below it.
 const ENOUGH_PARTITIONS: usize = 5;
@@ -87,7 +87,12 @@ async fn health(
     check: &HealthCheck,
     report: &mut CheckReport,
 ) -> Result<(), FetchError> {
-    let ask = ask(source, check.method.clone(), &check.path, check.body.as_deref());
+    let ask = ask(
+        source,
+        check.method.clone(),
+        &check.path,
+        check.body.as_deref(),
+    );
     let Some(response) = within(check, ask).await? else {
         return Ok(());
     };
@@ -106,16 +111,30 @@ async fn health(
             Some(who) => format!("{address} knows us as {}", source.secrets.hide(&who)),
             None => format!("{address} answers"),
         });
-    describe(source, &response, &check.permissions, &check.expires, report);
+    describe(
+        source,
+        &response,
+        &check.permissions,
+        &check.expires,
+        report,
+    );
     if let Some(about) = &check.credentials {
         let ask = ask_about(source, about);
         match within(check, ask).await {
             Ok(Some(response)) => {
                 if let Some(who) = identity(&response, &about.identity) {
                     let who = source.secrets.hide(&who);
-                    report.proven.push(format!("the credentials are those of {who}"));
+                    report
+                        .proven
+                        .push(format!("the credentials are those of {who}"));
                 }
-                describe(source, &response, &about.permissions, &about.expires, report);
+                describe(
+                    source,
+                    &response,
+                    &about.permissions,
+                    &about.expires,
+                    report,
+                );
             }
             Ok(None) => {}
             Err(error @ (FetchError::RateLimited { .. } | FetchError::Misconfigured(_))) => {
@@ -179,7 +198,9 @@ async fn within<T>(
     };
     tokio::time::timeout(timeout, asked).await.map_err(|_| {
         let seconds = timeout.as_secs_f64();
-        FetchError::Unavailable(format!("the health check was not answered within {seconds} s"))
+        FetchError::Unavailable(format!(
+            "the health check was not answered within {seconds} s"
+        ))
     })?
 }
 

@@ -232,7 +232,11 @@ impl AuthMethods {
     }
 
     fn wrap(&self, plain: &mut Node) {
-        if self.methods.iter().all(|method| method.authenticator.is_none()) {
+        if self
+            .methods
+            .iter()
+            .all(|method| method.authenticator.is_none())
+        {
             return;
         }
         let at = plain.at;
@@ -247,7 +251,10 @@ impl AuthMethods {
         };
         let mut ways = Vec::new();
         self.add_to(&mut ways);
-        let served = self.methods.iter().filter(|method| method.authenticator.is_none());
+        let served = self
+            .methods
+            .iter()
+            .filter(|method| method.authenticator.is_none());
         ways.extend(served.map(|method| entry(&method.name, plain.kind.clone())));
         plain.kind = Kind::Map(vec![
             entry("type", Kind::String("SelectiveAuthenticator".to_owned())),

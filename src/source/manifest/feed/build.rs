@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::overlay::{over_requester, over_retriever, requester_of, with};
-use super::{CursorRules, DeletionRules, Deletions, Detail, DetailRules, Feed, ListingRules, Marks, Start,
+use super::{
+    CursorRules, DeletionRules, Deletions, Detail, DetailRules, Feed, ListingRules, Marks, Start,
     StreamRules,
 };
 use crate::document::{Kind, Node, Problem};

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    CursorRules, Deleted, DeletionRules, DetailRules, ListingRules, Marks, StreamRules,
-};
+use super::{CursorRules, Deleted, DeletionRules, DetailRules, ListingRules, Marks, StreamRules};
 use crate::document::{Entry, Kind, Node, Problem};
 use crate::source::manifest::errors::Condition;
 use crate::source::manifest::expr::Expr;
@@ -132,7 +130,8 @@ impl Reader {
                 "changes" => {
                     changes = self.retriever(&place, key, value, &CHANGES_KEYS);
                     if let Some(when) = value.get("reset_when") {
-                        void_changes = self.condition(&format!("{place}.changes"), "reset_when", when);
+                        void_changes =
+                            self.condition(&format!("{place}.changes"), "reset_when", when);
                     }
                 }
                 "reset_when" => reset_when = self.condition(&place, key, value),
@@ -249,7 +248,10 @@ impl Reader {
             ("start", "add the token of a first read"),
             ("token", "say where an answer holds it"),
             ("requester", "add what differs from the stream's own"),
-            ("record_selector", "say where the list of what is gone stands"),
+            (
+                "record_selector",
+                "say where the list of what is gone stands",
+            ),
         ] {
             if node.get(needed).is_none() {
                 self.complain(node.at, format!("{place} has no {needed}"), fix);

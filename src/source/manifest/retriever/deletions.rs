@@ -43,11 +43,7 @@ impl Part {
 
 impl Reading<'_, '_> {
     /// Tells that a partition was listed whole, if it was and that says anything.
-    pub(super) async fn end_part(
-        &mut self,
-        part: Part,
-        partition: &Partition,
-    ) -> Result<(), Halt> {
+    pub(super) async fn end_part(&mut self, part: Part, partition: &Partition) -> Result<(), Halt> {
         let retriever = self.retriever;
         let key = &retriever.parts.part_key;
         let is_whole = part.is_whole && part.doubts == self.tally.doubts;
