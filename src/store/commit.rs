@@ -47,19 +47,16 @@ impl Prepared {
         }
     }
 
-    /// A commit and the bytes that it is sent as. Its records live on in the bytes alone, so that
-    /// the pages they came in can go.
+    /// A commit and the bytes that its signals are sent as. Their records live on in the bytes
+    /// alone, so that the pages they came in can go.
     pub(super) fn encoded(mut commit: Commit, encoded: Vec<u8>) -> Self {
         for signal in &mut commit.signals {
             signal.data = Bytes::new();
         }
-        for letter in &mut commit.dead_letters {
-            letter.data = Bytes::new();
-        }
         Self { commit, encoded }
     }
 
-    /// What is written; `data` of its signals and dead letters may be gone.
+    /// What is written; `data` of its signals may be gone.
     pub fn commit(&self) -> &Commit {
         &self.commit
     }

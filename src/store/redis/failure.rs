@@ -19,7 +19,7 @@ pub(super) enum Failure {
 }
 
 /// Answers that end by themselves: restart, failover, resharding, full memory or disk. Redis
-/// raises all of them before a script's first write.
+/// raises all of them before the first write of a script or transaction.
 const TRANSIENT: [&str; 10] = [
     "LOADING",
     "READONLY",

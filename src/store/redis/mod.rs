@@ -1,8 +1,8 @@
-//! The store in Redis: every write is one script, fenced by the epoch and owner in the state hash.
+//! The store in Redis: every write is one step, fenced by the epoch and owner in the state hash.
 //!
 //! The lease key says who may try; the state hash says who may write. Reads need no lease.
-//! `scripts` has what runs inside Redis, `connection` how it is reached, `commit` the one call
-//! that matters for speed.
+//! `scripts` has what runs inside Redis, `connection` how it is reached, `commit` the one
+//! transaction that matters for speed.
 
 mod announce;
 mod check;
@@ -128,7 +128,7 @@ impl CycleStore for RedisStore {
     }
 
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
-        self.write(lease, &self.encode(lease, commit)).await
+        self.write(lease, commit, &self.encode(lease, commit)).await
     }
 
     fn prepare(&self, lease: &Lease, commit: Commit) -> Prepared {
@@ -141,7 +141,7 @@ impl CycleStore for RedisStore {
         lease: &Lease,
         prepared: &Prepared,
     ) -> Result<Committed, StoreError> {
-        self.write(lease, prepared.bytes()).await
+        self.write(lease, prepared.commit(), prepared.bytes()).await
     }
 
     async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {

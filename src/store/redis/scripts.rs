@@ -46,8 +46,12 @@ script!(
     BREAK, "break.lua"
 );
 script!(
-    /// Publishes and remembers.
-    COMMIT, "commit.lua"
+    /// Takes deliveries off the queue, as part of a commit.
+    ACKNOWLEDGE, "acknowledge.lua"
+);
+script!(
+    /// Moves versions to where many are kept, as part of a commit.
+    MOVE_VERSIONS, "move_versions.lua"
 );
 script!(
     /// Reads the state.
@@ -107,7 +111,8 @@ impl Script {
     /// The call by hash, encoded: exactly `args` arguments of about `bytes` bytes follow.
     pub(super) fn request(&self, keys: &[&str], args: usize, bytes: usize) -> Request {
         let key_bytes: usize = keys.iter().map(|key| key.len()).sum();
-        let mut request = Request::new(3 + keys.len() + args, 64 + key_bytes + bytes);
+        let mut request = Request::with_capacity(64 + key_bytes + bytes + args * 10);
+        request.command(3 + keys.len() + args);
         request.arg("EVALSHA");
         request.arg(&self.hash);
         request.number(keys.len() as u64);
@@ -115,6 +120,11 @@ impl Script {
             request.arg(key);
         }
         request
+    }
+
+    /// The text, for a call inside a transaction: there an unknown hash would show too late.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 
     /// Makes the server know the script.

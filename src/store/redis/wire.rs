@@ -2,7 +2,8 @@
 //!
 //! Beside the library's own connection because of what a commit is: a quarter of a megabyte that
 //! is written once into the buffer that goes to the socket, and sent again as it is if the answer
-//! gets lost. A connection whose call was given up is never used again.
+//! gets lost; and because what a connection watches is its own. A connection whose call was given
+//! up is never used again.
 
 use std::fmt;
 use std::io;
@@ -22,22 +23,22 @@ use super::failure::{Failure, classify};
 /// Commits under way at the same time; each connector has one, so more only wait in Redis.
 const MOST: usize = 8;
 
-/// An encoded command. Its size is known before the first byte is written.
+/// Encoded commands.
 pub(super) struct Request {
     bytes: Vec<u8>,
-    missing: usize,
 }
 
 impl Request {
-    /// A command of exactly `args` arguments, of about `bytes` bytes in all.
-    pub(super) fn new(args: usize, bytes: usize) -> Self {
-        // `$`, length and two line ends for each argument.
-        let mut request = Self {
-            bytes: Vec::with_capacity(16 + bytes + args * 10),
-            missing: args,
-        };
-        request.head(b'*', args);
-        request
+    /// No command yet, and room for about `bytes` bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
+    /// Begins a command of `args` arguments, its name included.
+    pub(super) fn command(&mut self, args: usize) {
+        self.head(b'*', args);
     }
 
     /// Appends an argument.
@@ -46,7 +47,13 @@ impl Request {
         self.head(b'$', value.len());
         self.bytes.extend_from_slice(value);
         self.bytes.extend_from_slice(b"\r\n");
-        self.missing -= 1;
+    }
+
+    /// Appends arguments.
+    pub(super) fn args(&mut self, values: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+        for value in values {
+            self.arg(value);
+        }
     }
 
     /// Appends a number as text.
@@ -54,6 +61,16 @@ impl Request {
         let mut digits = [0; 20];
         let start = format_digits(value, &mut digits);
         self.arg(&digits[start..]);
+    }
+
+    /// Appends what [`take_part`](Self::take_part) answered.
+    pub(super) fn encoded(&mut self, part: &[u8]) {
+        self.bytes.extend_from_slice(part);
+    }
+
+    /// What was encoded so far, to be used again and again.
+    pub(super) fn take_part(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 
     fn head(&mut self, kind: u8, count: usize) {
@@ -66,7 +83,6 @@ impl Request {
 
     /// The bytes to send.
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        debug_assert_eq!(self.missing, 0, "arguments announced and not written");
         self.bytes
     }
 }
@@ -147,21 +163,46 @@ impl Wire {
 
     /// Sends a command and reads its answer. Dropped in between, the connection is of no more use.
     pub(super) async fn call(&mut self, request: &[u8]) -> RedisResult<Value> {
-        self.socket.write_all(request).await?;
+        let mut answer = None;
+        self.exchange(&[request], 1, |bytes| answer = Some(parsed(bytes)))
+            .await?;
+        answer.unwrap_or(Ok(Value::Nil))
+    }
+
+    /// Sends commands, in any number of parts, and passes on as many answers, undecoded: most need
+    /// only a look at their first byte. Dropped in between, the connection is of no more use.
+    pub(super) async fn exchange(
+        &mut self,
+        parts: &[&[u8]],
+        answers: usize,
+        mut each: impl FnMut(&[u8]),
+    ) -> RedisResult<()> {
+        for part in parts {
+            self.socket.write_all(part).await?;
+        }
         self.socket.flush().await?;
         self.received.clear();
-        loop {
-            if let Some(length) = complete(&self.received)? {
-                if length != self.received.len() {
-                    return Err((ErrorKind::Parse, "more than one answer").into());
-                }
-                return redis::parse_redis_value(&self.received)?.extract_error();
-            }
-            if self.socket.read_buf(&mut self.received).await? == 0 {
+        let (mut at, mut read) = (0, 0);
+        while read < answers {
+            let rest = &self.received[at..];
+            if let Some(length) = complete(rest)? {
+                each(&rest[..length]);
+                at += length;
+                read += 1;
+            } else if self.socket.read_buf(&mut self.received).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }
+        if at != self.received.len() {
+            return Err((ErrorKind::Parse, "more answers than commands").into());
+        }
+        Ok(())
     }
+}
+
+/// An answer as a value, or the error that it is.
+pub(super) fn parsed(answer: &[u8]) -> RedisResult<Value> {
+    redis::parse_redis_value(answer)?.extract_error()
 }
 
 /// Length of the first answer in `bytes`, once all of it is there.
@@ -267,7 +308,8 @@ mod tests {
 
     #[test]
     fn a_request_is_what_the_library_would_send() {
-        let mut request = Request::new(4, 20);
+        let mut request = Request::with_capacity(20);
+        request.command(4);
         request.arg("EVALSHA");
         request.arg(b"\r\n\0");
         request.number(0);

@@ -8,6 +8,7 @@ use connector_worker::store::{
 };
 
 use super::{HELD, NAME, acquire, ask, commit, open, subjects, try_open};
+use crate::support::proxy::{Cut, Proxy};
 use crate::support::redis::RedisServer;
 
 #[tokio::test]
@@ -162,6 +163,36 @@ async fn a_stale_epoch_is_fenced() {
     assert_eq!(subjects(&*store).await, ["a"]);
 }
 
+/// The window between the look and the transaction: a worker that is paused there writes nothing
+/// once another has taken the lease, whatever that one did since.
+#[tokio::test]
+async fn a_lease_taken_after_the_look_refuses_the_transaction() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.address());
+    let (slow, rival) = (open(&proxy.url()).await, open(&server.url()).await);
+    for writes in [false, true] {
+        let mut redis = server.connection();
+        let _: String = ask(&mut redis, "FLUSHALL");
+        let (stale, _) = acquire(&*slow).await;
+        proxy.cut_at(Cut::Late(Duration::from_secs(2)), b"marked");
+        let late = commit(1, &["marked"]);
+        let (answer, ()) = tokio::join!(slow.commit(&stale, &late), async {
+            while !proxy.has_cut() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert!(rival.break_lease(NAME).await.unwrap());
+            let (fresh, _) = acquire(&*rival).await;
+            if writes {
+                let answer = rival.commit(&fresh, &commit(1, &["rival"])).await;
+                assert_eq!(answer.unwrap(), HELD);
+            }
+        });
+        assert_eq!(answer.unwrap(), Committed::Fenced);
+        let expected: &[&str] = if writes { &["rival"] } else { &[] };
+        assert_eq!(subjects(&*rival).await, expected);
+    }
+}
+
 #[tokio::test]
 async fn a_key_of_another_type_leaves_nothing_half_written() {
     for key in [
@@ -201,8 +232,11 @@ async fn a_user_without_every_right_writes_nothing() {
     let url = server.url().replace("redis://", "redis://half:pw@");
     let store = open(&url).await;
     let (lease, _) = acquire(&*store).await;
-    let error = store.commit(&lease, &commit(1, &["a"])).await.unwrap_err();
-    assert!(error.to_string().contains("HDEL"), "{error}");
+    let mut first = commit(1, &["a"]);
+    first.state.push(("cursor:old".to_owned(), None));
+    let error = store.commit(&lease, &first).await.unwrap_err();
+    assert!(error.to_string().contains("hdel"), "{error}");
+    assert_eq!(store.load_state(NAME).await.unwrap().sequence, 0);
     assert_eq!(subjects(&*store).await, [""; 0]);
 }
 

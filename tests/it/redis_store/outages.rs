@@ -66,7 +66,8 @@ async fn a_large_commit_may_be_cut_at_any_byte() {
 #[tokio::test]
 async fn a_redis_that_stays_silent_leaves_the_commit_in_doubt() {
     let server = RedisServer::start();
-    let store = open(&server.url()).await;
+    let proxy = Proxy::start(server.address());
+    let store = open(&proxy.url()).await;
     let owner = Owner::new("host");
     let ttl = Duration::from_secs(1);
     let Acquired::Held(lease, _) = store.acquire(NAME, &owner, None, ttl).await.unwrap() else {
@@ -76,13 +77,20 @@ async fn a_redis_that_stays_silent_leaves_the_commit_in_doubt() {
         store.commit(&lease, &commit(1, &["a"])).await.unwrap(),
         HELD
     );
-    server.pause();
+    // The transaction arrives, and nothing is heard from then on.
+    proxy.cut_at(Cut::Silence, b"marked");
     let started = Instant::now();
-    let answer = store.commit(&lease, &commit(2, &["b"])).await.unwrap();
-    assert_eq!(answer, Committed::InDoubt);
+    let second = commit(2, &["marked"]);
+    let (answer, ()) = tokio::join!(store.commit(&lease, &second), async {
+        while !proxy.has_cut() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        server.pause();
+    });
+    assert_eq!(answer.unwrap(), Committed::InDoubt);
     assert!(started.elapsed() < ttl * 8, "{:?}", started.elapsed());
     server.resume();
-    // The late copies are executed now, once; a new epoch shows what came of it.
+    // Executed once or not at all; a new epoch shows what came of it.
     let Acquired::Held(_, state) = store
         .acquire(NAME, &Owner::new("host"), Some(&owner), ttl)
         .await

@@ -119,7 +119,7 @@ async fn over_tls_everything_works() {
 async fn the_documented_rights_are_enough() {
     let server = RedisServer::start();
     let mut redis = server.connection();
-    let rights = "+@read +@write +@scripting +@connection +@pubsub +info";
+    let rights = "+@read +@write +@transaction +@scripting +@connection +@pubsub +info";
     let _: String = ask(
         &mut redis,
         &format!("ACL SETUSER worker on >pw ~acme:* &acme:lease:released:* {rights}"),

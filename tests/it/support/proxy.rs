@@ -18,6 +18,8 @@ pub enum Cut {
     BeforeReply,
     /// As `BeforeReply`, but the connection stays open and silent.
     Silence,
+    /// Nothing is cut, but this and what follows it on the connection arrives late.
+    Late(Duration),
 }
 
 /// What is waited for, until it has come.
@@ -90,6 +92,7 @@ fn pass_requests(
                 break;
             }
             Some(Cut::Silence) => *silent.lock().unwrap() = true,
+            Some(Cut::Late(delay)) => thread::sleep(delay),
             None => {}
         }
         let passed = left.unwrap_or(length).min(length);
