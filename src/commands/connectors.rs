@@ -39,7 +39,7 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
                 .get(&kind)
                 .or_else(|| catalog.get(&kind.to_uppercase()))
             else {
-                let kinds: Vec<_> = catalog.kinds().map(|manifest| &*manifest.kind).collect();
+                let kinds: Vec<_> = catalog.names().collect();
                 match did_you_mean(&kind, kinds.iter().copied()) {
                     Some(near) => bail!("unknown connector type {kind} (did you mean {near}?)"),
                     None => bail!(

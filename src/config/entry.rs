@@ -224,11 +224,7 @@ impl Entry<'_> {
     }
 
     fn known_types(&self) -> Vec<&str> {
-        let kinds = self.context.catalog.kinds();
-        kinds
-            .map(|manifest| &*manifest.kind)
-            .chain([MANIFEST])
-            .collect()
+        self.context.catalog.names().chain([MANIFEST]).collect()
     }
 
     /// Reports what is wrong with `type` and `manifest`.

@@ -50,11 +50,7 @@ pub fn configuration(catalog: &Catalog) -> Value {
 
 fn connector(catalog: &Catalog) -> Value {
     let mut members = properties(|_| true);
-    let kinds: Vec<&str> = catalog
-        .kinds()
-        .map(|m| &*m.kind)
-        .chain([MANIFEST])
-        .collect();
+    let kinds: Vec<&str> = catalog.names().chain([MANIFEST]).collect();
     if let Some(Value::Object(kind)) = members.get_mut("type") {
         // Types in CONNECTOR_MANIFESTS_DIR are offered to editors only where they are known.
         kind.insert(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::fields::{list, optional, problem, text, type_of, with_file};
 use super::metadata::{self, Metadata};
@@ -91,9 +91,39 @@ pub struct Manifest {
 /// All connector types that configuration may name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    manifests: BTreeMap<Arc<str>, Arc<Manifest>>,
+    types: BTreeMap<Arc<str>, Listed>,
     /// Files that configuration named, each read once in a catalog's life.
     files: Arc<Mutex<HashMap<PathBuf, LoadedFile>>>,
+}
+
+/// One type. A built-in one is read when it is first needed: reading all of them would be most of
+/// what the worker does before its first request.
+#[derive(Debug, Clone, Default)]
+struct Listed {
+    /// File and text of a built-in type.
+    built_in: (&'static str, &'static str),
+    read: OnceLock<Arc<Manifest>>,
+}
+
+impl Listed {
+    fn manifest(&self) -> &Arc<Manifest> {
+        self.read.get_or_init(|| {
+            let (file, text) = self.built_in;
+            match Manifest::read(file, text, &name_of(Path::new(file))) {
+                Ok(manifest) => Arc::new(manifest),
+                Err(problems) => unreachable!("a test reads every built-in type: {problems:?}"),
+            }
+        })
+    }
+}
+
+impl From<Arc<Manifest>> for Listed {
+    fn from(manifest: Arc<Manifest>) -> Self {
+        Self {
+            built_in: ("", ""),
+            read: OnceLock::from(manifest),
+        }
+    }
 }
 
 type LoadedFile = Result<Arc<Manifest>, Vec<Problem>>;
@@ -104,15 +134,17 @@ impl Catalog {
     pub fn load(directory: Option<&Path>) -> Result<Self, Vec<Problem>> {
         let mut catalog = Self::default();
         let mut problems = Vec::new();
-        for (file, text) in BUILT_IN {
-            match Manifest::read(file, text, &name_of(Path::new(file))) {
-                Ok(manifest) => catalog.insert(manifest),
-                Err(found) => problems.extend(found),
-            }
+        for built_in in BUILT_IN {
+            let kind = name_of(Path::new(built_in.0)).to_ascii_uppercase();
+            let listed = Listed {
+                built_in: *built_in,
+                read: OnceLock::new(),
+            };
+            catalog.types.insert(kind.into(), listed);
         }
         for path in directory.map_or_else(|| Ok(Vec::new()), files_in)? {
             match Self::load_file(&path) {
-                Ok(manifest) if catalog.get(&manifest.kind).is_some() => {
+                Ok(manifest) if catalog.types.contains_key(&manifest.kind) => {
                     problems.push(Problem {
                         file: manifest.file.clone(),
                         at: None,
@@ -120,7 +152,7 @@ impl Catalog {
                         fix: Some("rename the file: its name is the type's".to_owned()),
                     });
                 }
-                Ok(manifest) => drop(catalog.manifests.insert(manifest.kind.clone(), manifest)),
+                Ok(manifest) => catalog.insert(manifest),
                 Err(found) => problems.extend(found),
             }
         }
@@ -133,13 +165,11 @@ impl Catalog {
 
     /// A catalog of these types.
     pub fn from_manifests(manifests: impl IntoIterator<Item = Manifest>) -> Self {
-        Self {
-            manifests: manifests
-                .into_iter()
-                .map(|manifest| (Arc::clone(&manifest.kind), Arc::new(manifest)))
-                .collect(),
-            files: Arc::default(),
+        let mut catalog = Self::default();
+        for manifest in manifests {
+            catalog.insert(Arc::new(manifest));
         }
+        catalog
     }
 
     /// The manifest in a file (`"type": "MANIFEST", "manifest": "path.yaml"`); connectors that
@@ -152,12 +182,17 @@ impl Catalog {
 
     /// The type `kind`, as configuration names it.
     pub fn get(&self, kind: &str) -> Option<&Arc<Manifest>> {
-        self.manifests.get(kind)
+        self.types.get(kind).map(Listed::manifest)
     }
 
     /// All types by name.
     pub fn kinds(&self) -> impl Iterator<Item = &Arc<Manifest>> {
-        self.manifests.values()
+        self.types.values().map(Listed::manifest)
+    }
+
+    /// The names of all types.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(|kind| &**kind)
     }
 
     /// Reads one manifest file.
@@ -174,9 +209,8 @@ impl Catalog {
         Manifest::read(&file, &text, &name_of(path)).map(Arc::new)
     }
 
-    fn insert(&mut self, manifest: Manifest) {
-        let kind = manifest.kind.clone();
-        self.manifests.insert(kind, Arc::new(manifest));
+    fn insert(&mut self, manifest: Arc<Manifest>) {
+        self.types.insert(manifest.kind.clone(), manifest.into());
     }
 }
 
