@@ -4,12 +4,14 @@
 //! provider that echoes a token in its error text. It is no licence to log a secret.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
 use memchr::memmem;
+use tokio::time::Instant;
 use tracing_subscriber::fmt::MakeWriter;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
@@ -20,20 +22,82 @@ pub const REPLACEMENT: &str = "[redacted]";
 /// Shorter values are not looked for: they would black out ordinary words and numbers.
 pub const MIN_LENGTH: usize = 6;
 
-static SECRETS: Secrets = Secrets::new();
+/// How long a token that nobody has any more is still looked for: a provider may quote the one
+/// that a request on its way was sent with.
+const KEPT_FOR: Duration = Duration::from_mins(10);
 
-/// Every value looked for, longest first, so that a secret inside a longer one never leaves the
-/// rest of the longer one readable.
+/// Tokens that nobody has any more and that are still looked for. More are forgotten early.
+const MAX_RETIRED: usize = 1000;
+
+static SECRETS: LazyLock<Secrets> = LazyLock::new(Secrets::default);
+
+#[derive(Default)]
 struct Secrets {
     any: AtomicBool,
-    values: RwLock<Vec<Vec<u8>>>,
+    values: RwLock<Values>,
+}
+
+/// A secret as it may be spelled somewhere.
+type Form = Vec<u8>;
+
+#[derive(Default)]
+struct Values {
+    /// Every form looked for, longest first, so that a secret inside a longer one never leaves the
+    /// rest of the longer one readable.
+    sorted: Vec<Form>,
+    /// Who has each; [`FOR_EVER`] where it is never forgotten.
+    holders: HashMap<Form, usize>,
+    /// Forms that nobody has any more, and since when.
+    retired: VecDeque<(Instant, BTreeSet<Form>)>,
+}
+
+const FOR_EVER: usize = usize::MAX;
+
+/// A secret that passes, such as a token: looked for as long as somebody has this, and a while
+/// longer.
+pub struct PassingSecret(Mutex<Vec<BTreeSet<Form>>>);
+
+impl PassingSecret {
+    /// Keeps `value` out of every log line until this is dropped, as [`register_secret`] does for
+    /// ever.
+    pub fn new(value: &str) -> Self {
+        let secret = Self(Mutex::default());
+        secret.also(value);
+        secret
+    }
+
+    /// The same for something that is made of it.
+    pub fn also(&self, value: &str) {
+        let Some(forms) = forms_of(value) else { return };
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.contains(&forms) {
+            SECRETS.hold(&forms);
+            held.push(forms);
+        }
+    }
+}
+
+impl Drop for PassingSecret {
+    fn drop(&mut self) {
+        let held = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for forms in held.drain(..) {
+            SECRETS.retire(forms, Instant::now());
+        }
+    }
+}
+
+impl std::fmt::Debug for PassingSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PassingSecret")
+    }
 }
 
 /// Keeps `value` out of every log line from here on, also as it looks inside JSON, quoted text
 /// and a query string.
 ///
 /// Called by the configuration loader for every substituted value and every field that its schema
-/// calls secret, and by whoever derives a credential from one (a Basic header, a fetched token).
+/// calls secret, and by whoever derives a credential from one (a Basic header). What is issued and replaced is a
+/// [`PassingSecret`].
 /// Ignores values shorter than [`MIN_LENGTH`] and addresses without credentials or path: a host
 /// that cannot be reached must be named.
 pub fn register_secret(value: &str) {
@@ -49,35 +113,39 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 }
 
 impl Secrets {
-    const fn new() -> Self {
-        Self {
-            any: AtomicBool::new(false),
-            values: RwLock::new(Vec::new()),
+    fn register(&self, value: &str) {
+        if self.knows_for_ever(value.trim().as_bytes()) {
+            return;
+        }
+        let Some(forms) = forms_of(value) else { return };
+        let mut values = self.change();
+        for form in &forms {
+            values.add(form, |_| FOR_EVER);
         }
     }
 
-    fn register(&self, value: &str) {
-        let value = value.trim();
-        if value.len() < MIN_LENGTH || is_plain_origin(value) {
-            return;
+    fn hold(&self, forms: &BTreeSet<Form>) {
+        let mut values = self.change();
+        for form in forms {
+            values.add(form, |holders| holders.saturating_add(1));
         }
-        if self.knows(value.as_bytes()) {
-            return;
-        }
-        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-        for form in spellings(value) {
-            if !values.contains(&form) {
-                values.push(form);
-            }
-        }
-        values.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    }
+
+    fn retire(&self, forms: BTreeSet<Form>, now: Instant) {
+        let mut values = self.change();
+        values.retired.push_back((now, forms));
+        values.forget(now);
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Values> {
         self.any.store(true, Ordering::Release);
+        self.values.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Spares the writers' lock for what is registered again and again, once per request.
-    fn knows(&self, value: &[u8]) -> bool {
+    fn knows_for_ever(&self, value: &[u8]) -> bool {
         let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
-        values.iter().any(|known| known == value)
+        values.holders.get(value) == Some(&FOR_EVER)
     }
 
     /// `line` with every secret replaced; `None` when it holds none.
@@ -87,13 +155,62 @@ impl Secrets {
         }
         let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
         let mut clean: Option<Vec<u8>> = None;
-        for value in values.iter() {
+        for value in &values.sorted {
             if let Some(replaced) = replaced(clean.as_deref().unwrap_or(line), value) {
                 clean = Some(replaced);
             }
         }
         clean
     }
+}
+
+impl Values {
+    fn add(&mut self, form: &Form, holders: impl FnOnce(usize) -> usize) {
+        if let Some(held) = self.holders.get_mut(form) {
+            *held = holders(*held);
+            return;
+        }
+        self.holders.insert(form.clone(), holders(0));
+        let at = self
+            .sorted
+            .partition_point(|known| known.len() > form.len());
+        self.sorted.insert(at, form.clone());
+    }
+
+    /// Lets go of what was retired long enough ago.
+    fn forget(&mut self, now: Instant) {
+        while let Some((since, _)) = self.retired.front() {
+            let is_old = now.saturating_duration_since(*since) >= KEPT_FOR;
+            if !is_old && self.retired.len() <= MAX_RETIRED {
+                return;
+            }
+            let Some((_, forms)) = self.retired.pop_front() else {
+                return;
+            };
+            for form in forms {
+                self.release(&form);
+            }
+        }
+    }
+
+    fn release(&mut self, form: &Form) {
+        match self.holders.get_mut(form) {
+            Some(&mut FOR_EVER) | None => return,
+            Some(held) if *held > 1 => {
+                *held -= 1;
+                return;
+            }
+            Some(_) => {}
+        }
+        self.holders.remove(form);
+        self.sorted.retain(|known| known != form);
+    }
+}
+
+/// How `value` may be spelled; `None` for what is not looked for.
+fn forms_of(value: &str) -> Option<BTreeSet<Form>> {
+    let value = value.trim();
+    (value.len() >= MIN_LENGTH && !is_plain_origin(value)).then(|| spellings(value))
 }
 
 /// `scheme://host[:port]` and nothing else.
@@ -182,7 +299,7 @@ mod tests {
     use super::*;
 
     fn clean(secrets: &[&str], line: &str) -> String {
-        let registered = Secrets::new();
+        let registered = Secrets::default();
         for secret in secrets {
             registered.register(secret);
         }
@@ -233,5 +350,50 @@ mod tests {
         assert_eq!(clean(&[hook], hook), REPLACEMENT);
         let with_password = "redis://:canary@host";
         assert_eq!(clean(&[with_password], with_password), REPLACEMENT);
+    }
+
+    #[test]
+    fn a_secret_that_passed_is_looked_for_a_while_and_then_forgotten() {
+        let secrets = Secrets::default();
+        let shows = |secrets: &Secrets, text: &str| secrets.cleaned(text.as_bytes()).is_none();
+        let (one, two) = (
+            forms_of("token-one").unwrap(),
+            forms_of("token-two").unwrap(),
+        );
+        let now = Instant::now();
+        secrets.register("configured");
+        for forms in [&one, &one, &two, &forms_of("configured").unwrap()] {
+            secrets.hold(forms);
+        }
+        secrets.retire(one.clone(), now);
+        secrets.retire(two.clone(), now);
+        secrets.retire(forms_of("configured").unwrap(), now);
+        assert!(!shows(&secrets, "token-one") && !shows(&secrets, "token-two"));
+        let later = now + KEPT_FOR;
+        secrets.retire(BTreeSet::new(), later);
+        assert!(!shows(&secrets, "token-one"), "somebody has it yet");
+        assert!(shows(&secrets, "token-two"));
+        assert!(!shows(&secrets, "configured"));
+        secrets.retire(one, later);
+        secrets.retire(BTreeSet::new(), later + KEPT_FOR);
+        assert!(shows(&secrets, "token-one"));
+    }
+
+    #[test]
+    fn however_many_tokens_pass_few_are_remembered() {
+        let secrets = Secrets::default();
+        let now = Instant::now();
+        for number in 0..3 * MAX_RETIRED {
+            let forms = forms_of(&format!("token-{number}")).unwrap();
+            secrets.hold(&forms);
+            secrets.retire(forms, now);
+        }
+        let values = secrets.values.read().unwrap();
+        assert!(
+            values.sorted.len() <= MAX_RETIRED + 1,
+            "{}",
+            values.sorted.len()
+        );
+        assert_eq!(values.sorted.len(), values.holders.len());
     }
 }

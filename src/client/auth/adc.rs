@@ -127,6 +127,7 @@ impl MetadataServer {
             expires: "expires_in".to_owned(),
             expiry: Expiry::Seconds,
             refresh_token: "refresh_token".to_owned(),
+            is_strict: false,
         };
         names
             .read(&body, Timestamp::now())

@@ -1,14 +1,18 @@
 //! What a token endpoint answers: the token, how long it lives, and what replaces the old one.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use url::form_urlencoded;
 
-use super::{DEFAULT_LIFE, Issued};
+use super::{DEFAULT_LIFE, Issued, Secret};
 use crate::json::{Map, Value, parse};
 
 /// How deep a name is looked for in an answer.
 const MAX_DEPTH: usize = 5;
+
+/// Longest life that is believed, in seconds: a century.
+const MAX_LIFE: f64 = 3.2e9;
 
 /// Where an answer keeps what; each name may stand at any depth.
 #[derive(Debug, Clone)]
@@ -21,6 +25,9 @@ pub struct AnswerNames {
     pub expiry: Expiry,
     /// What replaces the refresh token that was sent: `refresh_token`.
     pub refresh_token: String,
+    /// Whether an end that cannot be read spoils the answer, as for the format's reference. It is
+    /// no reason to throw a good token away.
+    pub is_strict: bool,
 }
 
 /// How an answer tells the end of a token's life.
@@ -46,8 +53,11 @@ impl AnswerNames {
         Ok(Issued {
             access: access.into(),
             // Some send an empty one where they do not rotate: the old one stays.
-            refresh: refresh.map(SecretString::from),
-            expires: Some(self.expires(&answer, now)?),
+            refresh: refresh.map(Secret::from),
+            expires: Some(match self.expires(&answer, now) {
+                Err(what) if self.is_strict => return Err(what),
+                expires => expires.or_else(|_| after(DEFAULT_LIFE, now))?,
+            }),
         })
     }
 
@@ -55,15 +65,21 @@ impl AnswerNames {
         let unreadable = || format!("{} of the answer cannot be read", self.expires);
         let text = named(answer, &self.expires).and_then(text_of);
         let life = match (text, self.expiry) {
-            (None, _) => SignedDuration::try_from(DEFAULT_LIFE).map_err(|_| unreadable())?,
+            (None, _) => return after(DEFAULT_LIFE, now),
             (Some(text), Expiry::Instant(read)) => return read(&text).ok_or_else(unreadable),
             (Some(text), Expiry::Seconds) => {
                 let seconds: f64 = text.trim().parse().map_err(|_| unreadable())?;
-                SignedDuration::try_from_secs_f64(seconds.trunc()).map_err(|_| unreadable())?
+                SignedDuration::try_from_secs_f64(seconds.trunc().min(MAX_LIFE))
+                    .map_err(|_| unreadable())?
             }
         };
         now.checked_add(life).map_err(|_| unreadable())
     }
+}
+
+fn after(life: Duration, now: Timestamp) -> Result<Timestamp, String> {
+    now.checked_add(life)
+        .map_err(|_| "this machine's clock is off".to_owned())
 }
 
 fn named<'v>(answer: &'v Value, name: &str) -> Option<&'v Value> {
@@ -118,8 +134,6 @@ fn text_of(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     fn names() -> AnswerNames {
@@ -128,12 +142,13 @@ mod tests {
             expires: "expires_in".to_owned(),
             expiry: Expiry::Seconds,
             refresh_token: "refresh_token".to_owned(),
+            is_strict: true,
         }
     }
 
     fn read(body: &str) -> Result<(String, Option<String>, i64), String> {
         let issued = names().read(body.as_bytes(), Timestamp::UNIX_EPOCH)?;
-        let shown = |secret: &SecretString| secret.expose_secret().to_owned();
+        let shown = |secret: &Secret| secret.expose().to_owned();
         Ok((
             shown(&issued.access),
             issued.refresh.as_ref().map(shown),

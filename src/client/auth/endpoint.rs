@@ -1,16 +1,17 @@
 //! A request to an OAuth 2.0 token endpoint, and what becomes of its answer.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::answer::{self, AnswerNames};
 use super::refusal::{self, Refusal};
-use super::{Issued, form};
+use super::{Issued, Secret, form};
 use crate::client::{
     Client, FetchError, Judge, Request, Response, TransportError, Verdict, hinted_wait,
     judge_transport, set_header,
@@ -72,7 +73,7 @@ impl fmt::Debug for TokenRequest {
 
 impl TokenRequest {
     /// The refresh token of the configuration, if the grant has one.
-    pub(super) fn refresh_token(&self) -> Option<SecretString> {
+    pub(super) fn refresh_token(&self) -> Option<Secret> {
         let name = self.refresh_field.as_ref()?;
         let field = self.fields.iter().find(|(field, _)| field == name)?;
         Some(field.1.clone().into())
@@ -81,12 +82,13 @@ impl TokenRequest {
     pub(super) async fn ask(
         &self,
         client: &Client,
-        refresh: Option<&SecretString>,
+        refresh: Option<&Secret>,
     ) -> Result<Issued, FetchError> {
         let request = self.request(refresh)?;
         let judge = TokenJudge {
             request: self,
             has_grant: self.refresh_field.is_some(),
+            was_lost: AtomicBool::new(false),
         };
         let response = client.send(&request, &judge).await?;
         self.names
@@ -94,10 +96,10 @@ impl TokenRequest {
             .map_err(|what| unusable(&response, &what))
     }
 
-    fn request(&self, refresh: Option<&SecretString>) -> Result<Request, FetchError> {
+    fn request(&self, refresh: Option<&Secret>) -> Result<Request, FetchError> {
         let fields = self.fields.iter().map(|(name, value)| {
             let value = match refresh {
-                Some(token) if self.refresh_field.as_ref() == Some(name) => token.expose_secret(),
+                Some(token) if self.refresh_field.as_ref() == Some(name) => token.expose(),
                 _ => value.as_str(),
             };
             (name.as_str(), value)
@@ -149,18 +151,34 @@ fn unusable(response: &Response, what: &str) -> FetchError {
 
 /// What the answer of a token endpoint means.
 ///
-/// Whatever may have been an answer that got lost is asked for again: where a refresh token is
-/// good once, repeating it at once is the only chance, within the grace that many issuers give.
+/// What the issuer says it did not do (5xx, 429), and what never reached it, is asked for again, as
+/// is everything that takes no refresh token. An answer to a refresh token that got lost is another
+/// matter: it may have held the only good one. Repeating the old one once, at once, is the only
+/// chance, within the grace that many issuers give; repeating it further is what makes strict ones
+/// revoke everything.
 struct TokenJudge<'r> {
     request: &'r TokenRequest,
     has_grant: bool,
+    /// Whether an answer got lost already.
+    was_lost: AtomicBool,
+}
+
+impl TokenJudge<'_> {
+    /// There is an answer that cannot be read, or none though the issuer was asked.
+    fn lost(&self, error: FetchError, wait: Option<Duration>) -> Verdict {
+        if self.has_grant && self.was_lost.swap(true, Ordering::Relaxed) {
+            return Verdict::Fail(error);
+        }
+        Verdict::Retry { wait, error }
+    }
 }
 
 impl Judge for TokenJudge<'_> {
     fn judge(&self, answer: Result<&Response, &TransportError>, _attempt: u32) -> Verdict {
         let response = match answer {
             Ok(response) => response,
-            Err(error) => return judge_transport(error),
+            Err(error) if error.kind.is_unsent() => return judge_transport(error),
+            Err(error) => return self.lost(error.clone().into(), None),
         };
         let wait = hinted_wait(&response.headers, response.status, Timestamp::now());
         let refused = || FetchError::Unauthorized(refusal::words(response, self.has_grant));
@@ -170,10 +188,7 @@ impl Judge for TokenJudge<'_> {
         match refusal::read(response) {
             Refusal::None => match self.request.names.read(&response.body, Timestamp::now()) {
                 Ok(_) => Verdict::Accept,
-                Err(what) => Verdict::Retry {
-                    wait,
-                    error: unusable(response, &what),
-                },
+                Err(what) => self.lost(unusable(response, &what), wait),
             },
             Refusal::Passing if response.status.as_u16() == 429 => Verdict::Throttle { wait },
             Refusal::Passing => Verdict::Retry {

@@ -115,6 +115,7 @@ impl GoogleKey {
                 expires: "expires_in".to_owned(),
                 expiry: Expiry::Seconds,
                 refresh_token: "refresh_token".to_owned(),
+                is_strict: false,
             },
             rejection: Rejection::default(),
             plain: false,

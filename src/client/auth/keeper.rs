@@ -5,15 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::sealed::{Kept, Sealer};
-use super::{Grant, Issued, Token};
+use super::{DEFAULT_LIFE, Grant, Issued, Secret, Token};
 use crate::client::{Client, FetchError};
 use crate::store::{CredentialLock, CredentialStore, Saved, StoreError, StoredCredential};
-use crate::telemetry::register_secret;
 
 /// Share of a token's life after which it is renewed, and how far workers differ in it.
 const RENEW_AFTER: f64 = 0.8;
@@ -152,7 +150,11 @@ impl Keeper {
             Some(kept) if self.manners == Manners::Worker && !kept.token.is_expired(now) => {
                 tracing::warn!(credential = self.sealer.id(), %error, "cannot renew a token that is due; using it until it ends");
                 let token = kept.token.clone();
-                current.due = now.checked_add(NEXT_TRY).ok();
+                let next = now.checked_add(NEXT_TRY).ok();
+                current.due = match token.expires {
+                    Some(expires) => next.map(|next| next.min(expires)),
+                    None => next,
+                };
                 Ok(token)
             }
             _ => Err(error),
@@ -185,7 +187,7 @@ impl Keeper {
     }
 
     /// The token and the refresh token of a renewal, once.
-    pub fn unannounced(&self) -> Option<(Token, Option<SecretString>)> {
+    pub fn unannounced(&self) -> Option<(Token, Option<Secret>)> {
         let mut current = self.current();
         let is_news = std::mem::take(&mut current.is_news);
         let kept = current.kept.as_ref().filter(|_| is_news)?;
@@ -211,6 +213,7 @@ impl Keeper {
 
     async fn renew(&self, grant: &Grant, refused: Option<&Token>) -> Result<Token, FetchError> {
         let _turn = self.turn.lock().await;
+        self.client.begin_poll();
         // Whoever had the turn before may have done it.
         if let Some(token) = self.fresh_other_than(refused) {
             return Ok(token);
@@ -239,7 +242,7 @@ impl Keeper {
             .kept_refresh()
             .or_else(|| grant.configured_refresh_token());
         let issued = grant.ask(&self.client, refresh.as_ref()).await?;
-        let kept = Self::kept(issued, self.kept_refresh());
+        let kept = self.kept(issued, self.kept_refresh());
         Ok(self.adopt(kept))
     }
 
@@ -280,7 +283,7 @@ impl Keeper {
                 .or_else(|| grant.configured_refresh_token());
             let error = match self.ask(store, grant, refresh.as_ref()).await {
                 Ok(issued) => {
-                    let kept = Self::kept(issued, kept_refresh);
+                    let kept = self.kept(issued, kept_refresh);
                     return self.save(store, stored.revision, kept).await;
                 }
                 Err(error) => error,
@@ -337,7 +340,7 @@ impl Keeper {
         &self,
         store: &dyn CredentialStore,
         grant: &Grant,
-        refresh: Option<&SecretString>,
+        refresh: Option<&Secret>,
     ) -> Result<Issued, FetchError> {
         let asking = grant.ask(&self.client, refresh);
         tokio::pin!(asking);
@@ -439,19 +442,25 @@ impl Keeper {
         kept
     }
 
-    /// What to keep of an answer. The refresh token stays where the issuer sends no other.
-    fn kept(issued: Issued, refresh: Option<SecretString>) -> Kept {
+    /// What to keep of an answer. The refresh token stays where the issuer sends no other. A token
+    /// that is said to have ended already lives for an unknown time: whoever believed it would ask
+    /// for one per request.
+    fn kept(&self, issued: Issued, refresh: Option<Secret>) -> Kept {
+        let now = Timestamp::now();
+        let expires = match issued.expires {
+            Some(expires) if self.manners == Manners::Worker && expires <= now => {
+                let life = SignedDuration::try_from(DEFAULT_LIFE).unwrap_or_default();
+                now.checked_add(life).ok()
+            }
+            expires => expires,
+        };
         Kept {
-            token: Token::new(issued.access, Timestamp::now(), issued.expires),
+            token: Token::new(issued.access, now, expires),
             refresh: issued.refresh.or(refresh),
         }
     }
 
     fn adopt(&self, kept: Kept) -> Token {
-        register_secret(kept.token.expose());
-        if let Some(refresh) = &kept.refresh {
-            register_secret(secrecy::ExposeSecret::expose_secret(refresh));
-        }
         let token = kept.token.clone();
         let mut current = self.current();
         current.due = self.due(&token);
@@ -488,7 +497,7 @@ impl Keeper {
         (is_other && current.due.is_none_or(|due| now <= due)).then(|| token.clone())
     }
 
-    fn kept_refresh(&self) -> Option<SecretString> {
+    fn kept_refresh(&self) -> Option<Secret> {
         self.current().kept.as_ref()?.refresh.clone()
     }
 

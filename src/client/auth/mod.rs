@@ -18,12 +18,12 @@ mod login;
 mod pem;
 mod refusal;
 mod sealed;
+mod secret;
 
 use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
 
 pub use adc::{GoogleDefault, GoogleSurroundings, MetadataServer};
 pub use answer::{AnswerNames, Expiry};
@@ -37,6 +37,7 @@ pub use keeper::{Keeper, Manners};
 pub use login::Login;
 pub use pem::KeyError;
 pub use refusal::lacks_scope;
+pub use secret::Secret;
 
 use super::{Client, FetchError};
 
@@ -46,14 +47,14 @@ const DEFAULT_LIFE: Duration = Duration::from_hours(1);
 /// A token that proves who asks.
 #[derive(Clone)]
 pub struct Token {
-    value: SecretString,
+    value: Secret,
     obtained: Timestamp,
     expires: Option<Timestamp>,
 }
 
 impl Token {
     /// A token that was issued at `obtained`.
-    pub fn new(value: SecretString, obtained: Timestamp, expires: Option<Timestamp>) -> Self {
+    pub fn new(value: Secret, obtained: Timestamp, expires: Option<Timestamp>) -> Self {
         Self {
             value,
             obtained,
@@ -63,7 +64,12 @@ impl Token {
 
     /// The token itself, for a request.
     pub fn expose(&self) -> &str {
-        self.value.expose_secret()
+        self.value.expose()
+    }
+
+    /// Keeps out of logs what a request shows of it.
+    pub fn shown_as(&self, credential: &str) {
+        self.value.shown_as(credential);
     }
 
     /// When its issuer stops accepting it.
@@ -92,9 +98,9 @@ impl fmt::Debug for Token {
 /// What an issuer answered.
 #[derive(Debug)]
 struct Issued {
-    access: SecretString,
+    access: Secret,
     /// Replaces the refresh token that was sent.
-    refresh: Option<SecretString>,
+    refresh: Option<Secret>,
     expires: Option<Timestamp>,
 }
 
@@ -114,11 +120,7 @@ pub enum Grant {
 impl Grant {
     /// Asks. `refresh` is the refresh token to send, where the grant has one. `client` decides how
     /// patiently.
-    async fn ask(
-        &self,
-        client: &Client,
-        refresh: Option<&SecretString>,
-    ) -> Result<Issued, FetchError> {
+    async fn ask(&self, client: &Client, refresh: Option<&Secret>) -> Result<Issued, FetchError> {
         match self {
             Self::Endpoint(request) => request.ask(client, refresh).await,
             Self::Login(login) => login.ask(client).await,
@@ -128,7 +130,7 @@ impl Grant {
     }
 
     /// The refresh token of the configuration, where the grant needs one.
-    fn configured_refresh_token(&self) -> Option<SecretString> {
+    fn configured_refresh_token(&self) -> Option<Secret> {
         match self {
             Self::Endpoint(request) => request.refresh_token(),
             Self::Login(_) | Self::GithubApp(_) | Self::Metadata(_) => None,

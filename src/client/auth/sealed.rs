@@ -10,9 +10,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Token;
+use super::{Secret, Token};
 use crate::json::{Map, Value, parse};
 
 /// Layout of what is sealed; first byte of the sealed text.
@@ -26,7 +25,7 @@ const NONCE_BYTES: usize = 12;
 pub(super) struct Kept {
     pub(super) token: Token,
     /// The newest refresh token, where it differs from the configured one.
-    pub(super) refresh: Option<SecretString>,
+    pub(super) refresh: Option<Secret>,
 }
 
 /// Seals what is kept of one credential.
@@ -84,7 +83,7 @@ impl Sealer {
         let mut map = Map::new();
         map.insert("access".to_owned(), kept.token.expose().into());
         if let Some(refresh) = &kept.refresh {
-            map.insert("refresh".to_owned(), refresh.expose_secret().into());
+            map.insert("refresh".to_owned(), refresh.expose().into());
         }
         let millis = |at: Timestamp| Value::Int(at.as_millisecond());
         map.insert("obtained".to_owned(), millis(kept.token.obtained));
@@ -118,7 +117,7 @@ impl Sealer {
             Some(Value::Int(millis)) => Timestamp::from_millisecond(*millis).ok(),
             _ => None,
         };
-        let secret = |name: &str| Some(SecretString::from(value.get(name)?.as_str()?.to_owned()));
+        let secret = |name: &str| Some(Secret::from(value.get(name)?.as_str()?.to_owned()));
         Some(Kept {
             token: Token::new(secret("access")?, instant("obtained")?, instant("expires")),
             refresh: secret("refresh"),
@@ -153,7 +152,7 @@ mod tests {
         let opened = ours.open(&sealed).unwrap();
         assert_eq!(opened.token.expose(), "access-secret");
         assert_eq!(opened.token.expires, kept().token.expires);
-        assert_eq!(opened.refresh.unwrap().expose_secret(), "refresh-secret");
+        assert_eq!(opened.refresh.unwrap().expose(), "refresh-secret");
 
         let other = Sealer::new(&["https://issuer", "clientr", "efresh"]).unwrap();
         assert_ne!(other.id(), ours.id());

@@ -107,7 +107,7 @@ impl Issued {
             Scheme::GithubApp(app) => (&app.option, format!("Bearer {}", token.expose())),
             Scheme::Google(google) => (&google.option, format!("Bearer {}", token.expose())),
         };
-        super::keep_out_of_logs(&credential);
+        token.shown_as(&credential);
         option
             .inject(&mut options, Literal::Str(credential), &context)
             .map_err(|error| run.misconfigured(format!("authenticator: {error}")))?;

@@ -5,14 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::expr::{Expr, expr_map};
 use super::super::fields::{optional, problem, required, text};
 use super::super::options::RequestOption;
 use super::super::template::{Context, EvalError, Literal};
 use super::AuthError;
-use crate::client::auth::{Algorithm, sign};
+use crate::client::auth::{Algorithm, Secret, sign};
 use crate::document::{Kind, Node, Problem};
 use crate::json::{Map, Value};
 
@@ -40,7 +39,7 @@ pub(in crate::source::manifest) struct Jwt {
     claims: Vec<(&'static str, Expr)>,
     more_claims: Vec<(Expr, Expr)>,
     /// The last one, for as long as it is young: signing costs a millisecond of a core.
-    signed: Mutex<Option<(Timestamp, SecretString)>>,
+    signed: Mutex<Option<(Timestamp, Secret)>>,
 }
 
 impl Jwt {
@@ -121,17 +120,17 @@ impl Jwt {
         if let Some((until, token)) = &*signed
             && now < *until
         {
-            return Ok(token.expose_secret().to_owned());
+            return Ok(token.expose().to_owned());
         }
-        let token = self.sign(context, now.as_second())?;
+        let token = Secret::from(self.sign(context, now.as_second())?);
         // The reference signs one per request.
         if self.verbatim
             && let Some(duration) = self.duration
             && let Ok(until) = Timestamp::from_second(now.as_second() + duration / 2)
         {
-            *signed = Some((until, token.clone().into()));
+            *signed = Some((until, token.clone()));
         }
-        Ok(token)
+        Ok(token.expose().to_owned())
     }
 
     fn sign(&self, context: &Context<'_>, now: i64) -> Result<String, AuthError> {

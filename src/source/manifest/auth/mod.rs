@@ -153,7 +153,12 @@ impl Authenticator {
                 let pair = format!("{}:{password}", read(user)?);
                 (option, format!("Basic {}", BASE64.encode(pair)))
             }
-            Self::Jwt(jwt) => (jwt.option(), jwt.credential(context)?),
+            // It keeps what it signs out of logs, as long as that is used.
+            Self::Jwt(jwt) => {
+                let credential = Literal::Str(jwt.credential(context)?);
+                jwt.option().inject(&mut options, credential, context)?;
+                return Ok(options);
+            }
         };
         keep_out_of_logs(&credential);
         option.inject(&mut options, Literal::Str(credential), context)?;

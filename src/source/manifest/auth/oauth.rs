@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 use url::Url;
 
 use super::super::datetime::DateTime;
@@ -18,7 +17,7 @@ use super::jwt::Jwt;
 use super::updater::Updater;
 use crate::client::FetchError;
 use crate::client::auth::{
-    AnswerNames, Expiry, Grant, Keeper, Manners, Rejection, Token, TokenRequest,
+    AnswerNames, Expiry, Grant, Keeper, Manners, Rejection, Secret, Token, TokenRequest,
 };
 use crate::document::{Kind, Node, Problem};
 
@@ -284,6 +283,7 @@ impl OAuth {
             } else {
                 Expiry::Seconds
             },
+            is_strict: !self.verbatim,
             refresh_token: match &self.updater {
                 Some(updater) => updater.refresh_token_name.clone(),
                 None => read("refresh_token_name", &self.refresh_token_name)?,
@@ -430,7 +430,7 @@ impl OAuth {
             return;
         };
         if let Some((token, refresh)) = keeper.unannounced() {
-            let refresh = refresh.as_ref().map(ExposeSecret::expose_secret);
+            let refresh = refresh.as_ref().map(Secret::expose);
             tell(&updater.changed(run.config, &token, refresh));
         }
     }
