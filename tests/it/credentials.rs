@@ -1,142 +1,19 @@
 //! Tokens of real workers against an issuer that forgives nothing: a refresh token is good once,
 //! and one that comes again ends the whole family.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::party::{Asked, Party, Reply};
+use crate::support::issuer::{CANARY, Family, configure, refresh_token, strict, until, worker};
 use crate::support::redis::RedisServer;
 use crate::support::worker::{Ran, Worker};
-
-const CANARY: &str = "c4nary";
-
-/// What the issuer knows of the one grant.
-#[derive(Debug, Default)]
-struct Family {
-    /// Rotations so far: the good refresh token is `refresh-c4nary-N`.
-    generation: usize,
-    revoked: bool,
-    /// Access tokens that are good; those before it are not.
-    access: usize,
-}
-
-fn refresh_token(generation: usize) -> String {
-    format!("refresh-{CANARY}-{generation}")
-}
-
-/// An issuer and API. Tokens live `life` seconds, and the endpoint takes `delay`.
-async fn strict(life: u64, delay: Duration) -> (Party, Arc<Mutex<Family>>) {
-    let family = Arc::new(Mutex::new(Family::default()));
-    let shared = family.clone();
-    let party = Party::start(move |asked, _| {
-        let mut family = shared.lock().unwrap();
-        match asked.path() {
-            "/token" => issue(&mut family, asked, life).after(delay),
-            _ if !family.revoked && is_good(&family, asked) => Reply::json(r#"[{"id":1}]"#),
-            _ => Reply::status(401, json!({"error": "invalid_token"})),
-        }
-    })
-    .await;
-    (party, family)
-}
-
-fn issue(family: &mut Family, asked: &Asked, life: u64) -> Reply {
-    if family.revoked || asked.field("refresh_token") != Some(refresh_token(family.generation)) {
-        family.revoked = true;
-        return Reply::status(400, json!({"error": "invalid_grant"}));
-    }
-    family.generation += 1;
-    family.access += 1;
-    Reply::json(json!({
-        "access_token": format!("access-{CANARY}-{}", family.access),
-        "refresh_token": refresh_token(family.generation),
-        "expires_in": life,
-    }))
-}
-
-/// The token before the newest is good still: a request may have been on its way.
-fn is_good(family: &Family, asked: &Asked) -> bool {
-    (family.access.saturating_sub(1)..=family.access).any(|access| {
-        asked.header("authorization") == Some(&format!("Bearer access-{CANARY}-{access}"))
-    })
-}
-
-const MANIFEST: &str = "
-type: DeclarativeSource
-version: 7.0.0
-check: { type: CheckStream, stream_names: [things] }
-streams:
-  - type: DeclarativeStream
-    name: things
-    primary_key: id
-    retriever:
-      type: SimpleRetriever
-      requester:
-        type: HttpRequester
-        url_base: '{{ config.base_url }}'
-        path: /things
-        authenticator:
-          type: OAuthAuthenticator
-          token_refresh_endpoint: '{{ config.base_url }}/token'
-          client_id: client
-          client_secret: '{{ config.client_secret }}'
-          refresh_token: '{{ config.refresh_token }}'
-      record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [] } }
-    schema_loader: { type: InlineSchemaLoader, schema: { type: object, properties: {} } }
-spec:
-  type: Spec
-  connection_specification:
-    type: object
-    additionalProperties: false
-    required: [base_url, client_secret, refresh_token]
-    properties:
-      base_url: { type: string }
-      client_secret: { type: string, airbyte_secret: true }
-      refresh_token: { type: string, airbyte_secret: true }
-";
-
-fn configure(directory: &Path, party: &Party, names: &[&str], refresh: &str) {
-    let connectors: Vec<Value> = names
-        .iter()
-        .map(|name| {
-            json!({
-                "name": name, "type": "MANIFEST", "manifest": "things.yaml",
-                "pollIntervalMs": 100, "maxRetries": 0,
-                "providerConfig": {
-                    "baseUrl": party.url, "clientSecret": format!("secret-{CANARY}"),
-                    "refreshToken": refresh,
-                },
-            })
-        })
-        .collect();
-    std::fs::write(directory.join("things.yaml"), MANIFEST).unwrap();
-    let text = json!({ "connectors": connectors }).to_string();
-    std::fs::write(directory.join("connectors.json"), text).unwrap();
-}
-
-fn worker(directory: &Path, store: &str) -> Worker {
-    Worker::new(directory)
-        .env("CONNECTOR_STORE", store)
-        .env("RUST_LOG", "trace")
-}
 
 async fn run(worker: &Worker, arguments: &'static [&'static str]) -> Ran {
     let worker = worker.clone();
     tokio::task::spawn_blocking(move || worker.run(arguments))
         .await
         .unwrap()
-}
-
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_mins(1), "never: {what}");
-        sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Two processes, each with a connector of its own, and one credential that lives two seconds.

@@ -19,6 +19,7 @@ mod demo;
 mod documented_configurations;
 mod generated;
 mod guide;
+mod hostile;
 mod http_client;
 mod http_environment;
 mod http_limits;

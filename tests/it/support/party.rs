@@ -41,6 +41,8 @@ impl Asked {
 /// What to answer: status, headers, body, and how long to wait before.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
+    /// Whether the connection ends in the middle of the body.
+    pub is_cut: bool,
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
@@ -77,6 +79,13 @@ impl Reply {
 
     pub fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
+    }
+
+    pub fn cut(self) -> Self {
+        Self {
+            is_cut: true,
+            ..self
+        }
     }
 
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -153,7 +162,13 @@ async fn answer(
         script(&asked, before)
     };
     tokio::time::sleep(reply.delay).await;
-    let mut response = Bytes::from(reply.body).into_response();
+    let mut response = if reply.is_cut {
+        let half = Bytes::from(reply.body[..reply.body.len() / 2].to_owned());
+        let end = Err(std::io::Error::other("the connection is cut"));
+        axum::body::Body::from_stream(futures::stream::iter([Ok(half), end])).into_response()
+    } else {
+        Bytes::from(reply.body).into_response()
+    };
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap();
     for (name, value) in reply.headers {
         response.headers_mut().insert(name, value.parse().unwrap());

@@ -16,6 +16,10 @@ use crate::source::manifest::template::Literal;
 /// invents pages hold the connector for hours.
 pub(super) const MAX_PAGES: usize = 100_000;
 
+/// Pages without a record in a row, each naming another. Filters leave pages empty, so some are
+/// fine; a provider whose cursor never ends names them for ever.
+const MAX_EMPTY: usize = 1000;
+
 /// Records whose keys a walk remembers. Of a longer one only the last page is remembered, so that
 /// memory does not grow with the listing.
 const MAX_KEYS: usize = 100_000;
@@ -26,6 +30,8 @@ pub(super) struct Progress {
     tokens: HashSet<u64>,
     pages: HashSet<u64>,
     last: Option<u64>,
+    /// Pages without a record in a row.
+    empty: usize,
 }
 
 impl Progress {
@@ -33,8 +39,15 @@ impl Progress {
     pub(super) fn page(&mut self, records: &[Bytes]) -> Result<(), FetchError> {
         if records.is_empty() {
             self.last = None;
+            self.empty += 1;
+            if self.empty > MAX_EMPTY {
+                return Err(FetchError::Unusable(format!(
+                    "more than {MAX_EMPTY} empty pages in a row: the listing does not end"
+                )));
+            }
             return Ok(());
         }
+        self.empty = 0;
         let mut hash = Xxh3::new();
         for record in records {
             hash.update(record);

@@ -1,0 +1,203 @@
+//! Tokens and whatever can happen to them: an issuer that is down, cuts its answers, lies about
+//! their life; a store that is gone between the answer and the save.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::issuer::{
+    CANARY, Family, Trouble, configure, refresh_token, strict, until, worker,
+};
+use crate::support::ops::Ops;
+use crate::support::party::Party;
+use crate::support::redis::RedisServer;
+use crate::support::worker::Process;
+
+/// A worker with one connector, on a store.
+fn start(directory: &std::path::Path, party: &Party, store: &str) -> (Process, Ops) {
+    configure(directory, party, &["one"], &refresh_token(0));
+    let ops = Ops::reserve();
+    let process = worker(directory, store)
+        .env("CONNECTOR_WORKER_HTTP_ADDR", &ops.address())
+        .start("one");
+    (process, ops)
+}
+
+fn trouble(family: &Mutex<Family>, trouble: Trouble) {
+    family.lock().unwrap().trouble = trouble;
+}
+
+/// Polls that succeeded.
+fn successes(ops: Ops) -> u64 {
+    ops.connector("one")["totals"]["successfulPolls"]
+        .as_u64()
+        .unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_is_down_while_a_token_is_due_costs_nothing() {
+    for ill in [Trouble::Down, Trouble::Page, Trouble::Limits] {
+        let (party, family) = strict(8, Duration::ZERO).await;
+        let directory = tempfile::tempdir().unwrap();
+        let (process, ops) = start(directory.path(), &party, "memory:");
+        until("the first token", || successes(ops) > 0).await;
+        trouble(&family, ill);
+        // Due after four fifths of its life; asked for, and not given.
+        until("a renewal that fails", || {
+            party.asked_at("/token").len() > 1
+        })
+        .await;
+        trouble(&family, Trouble::None);
+        until("the second token", || {
+            family.lock().unwrap().generation >= 2
+        })
+        .await;
+        let before = successes(ops);
+        until("polls with it", || successes(ops) > before + 2).await;
+        let log = process.log();
+        assert!(!family.lock().unwrap().revoked, "{ill:?}\n{log}");
+        assert!(!log.contains("credentials refused"), "{ill:?}\n{log}");
+        assert!(!log.contains(CANARY), "{ill:?}\n{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_stays_down_is_told_and_not_hammered() {
+    let (party, family) = strict(3, Duration::ZERO).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (process, ops) = start(directory.path(), &party, "memory:");
+    until("the first token", || successes(ops) > 0).await;
+    trouble(&family, Trouble::Down);
+    until("the failure in health", || {
+        let reasons = ops.connector("one")["reasons"].to_string();
+        reasons.contains("/token answered 503")
+    })
+    .await;
+    let asked = party.asked_at("/token").len();
+    sleep(Duration::from_secs(3)).await;
+    let asked = party.asked_at("/token").len() - asked;
+    assert!(asked <= 12, "{asked} requests in three seconds");
+    trouble(&family, Trouble::None);
+    let before = successes(ops);
+    until("polls again", || successes(ops) > before + 1).await;
+    assert!(!family.lock().unwrap().revoked, "{}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_cut_is_asked_for_once_more_and_no_more() {
+    // Many issuers forgive the last refresh token for a moment.
+    let (party, family) = strict(3600, Duration::ZERO).await;
+    family.lock().unwrap().forgives = true;
+    trouble(&family, Trouble::CutOnce);
+    let directory = tempfile::tempdir().unwrap();
+    let (process, ops) = start(directory.path(), &party, "memory:");
+    until("polls", || successes(ops) > 1).await;
+    let family = family.lock().unwrap();
+    assert_eq!(
+        (family.generation, family.revoked),
+        (1, false),
+        "{}",
+        process.log()
+    );
+    assert_eq!(party.asked_at("/token").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_strict_issuer_a_lost_answer_is_told_in_words() {
+    let (party, family) = strict(3600, Duration::ZERO).await;
+    trouble(&family, Trouble::Cut);
+    let directory = tempfile::tempdir().unwrap();
+    let (process, ops) = start(directory.path(), &party, "memory:");
+    until("it parks", || ops.connector("one")["phase"] == "parked").await;
+    let reasons = ops.connector("one")["reasons"].to_string();
+    assert!(reasons.contains("authorise again"), "{reasons}");
+    assert_eq!(party.asked_at("/token").len(), 2, "{}", process.log());
+    // And it stays with that: an issuer that is asked again and again locks the client.
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(party.asked_at("/token").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_gone_between_answer_and_save_loses_no_token() {
+    let (party, family) = strict(3600, Duration::ZERO).await;
+    let server = Arc::new(Mutex::new(RedisServer::start_durable()));
+    let url = server.lock().unwrap().url();
+    let killed = server.clone();
+    family.lock().unwrap().issued = Some(Box::new(move || killed.lock().unwrap().kill()));
+    let directory = tempfile::tempdir().unwrap();
+    let (process, ops) = start(directory.path(), &party, &url);
+    until("the token", || family.lock().unwrap().generation == 1).await;
+    let log = || process.log();
+    until("the save that fails", || {
+        log().contains("cannot store a renewed token yet")
+    })
+    .await;
+    assert!(
+        party.asked_at("/things").is_empty(),
+        "it is not used before it is stored"
+    );
+    server.lock().unwrap().restart();
+    until("polls", || successes(ops) > 0).await;
+    {
+        let family = family.lock().unwrap();
+        assert_eq!((family.generation, family.revoked), (1, false), "{}", log());
+    }
+    // It is the stored one: another process goes on with it.
+    let other = worker(directory.path(), &url);
+    let ran = tokio::task::spawn_blocking(move || other.run(&["check", "one"]));
+    let ran = ran.await.unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(family.lock().unwrap().generation, 1);
+    assert!(!log().contains(CANARY), "{}", log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_refuses_every_token_does_not_empty_the_issuer() {
+    let (party, family) = strict(3600, Duration::ZERO).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (process, ops) = start(directory.path(), &party, "memory:");
+    until("the first token", || successes(ops) > 0).await;
+    // From here on every token is an old one.
+    until("it parks", || {
+        family.lock().unwrap().access += 1000;
+        ops.connector("one")["phase"] == "parked"
+    })
+    .await;
+    let reasons = ops.connector("one")["reasons"].to_string();
+    assert!(reasons.contains("401"), "{reasons}");
+    assert!(party.asked_at("/token").len() <= 3, "{}", process.log());
+    assert!(!family.lock().unwrap().revoked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_life_that_makes_no_sense_makes_no_flood() {
+    for claim in [
+        json!(0),
+        json!(-5),
+        json!("0"),
+        json!(1e12),
+        json!("soon"),
+        Value::Null,
+    ] {
+        let (party, family) = strict(3600, Duration::ZERO).await;
+        family.lock().unwrap().claims = Some(claim.clone());
+        let directory = tempfile::tempdir().unwrap();
+        let (process, ops) = start(directory.path(), &party, "memory:");
+        until("polls", || successes(ops) > 5).await;
+        let asked = party.asked_at("/token").len();
+        sleep(Duration::from_secs(2)).await;
+        let more = party.asked_at("/token").len() - asked;
+        assert!(
+            more <= 3,
+            "{claim}: {more} requests in two seconds\n{}",
+            process.log()
+        );
+        assert!(
+            !family.lock().unwrap().revoked,
+            "{claim}\n{}",
+            process.log()
+        );
+    }
+}
