@@ -72,8 +72,10 @@ pub struct TransportError {
 pub enum TransportKind {
     /// The host name does not resolve.
     Dns,
-    /// Refused, reset, unreachable.
+    /// No connection: refused, unreachable. Nothing was sent.
     Connect,
+    /// The connection ended after the request was sent, and before an answer.
+    Lost,
     /// TLS handshake or certificate.
     Tls,
     /// Longer than `requestTimeoutMs`.
@@ -86,11 +88,18 @@ pub enum TransportKind {
     Refused,
 }
 
+impl TransportKind {
+    /// Whether the server certainly did nothing, because the request never reached it.
+    pub fn is_unsent(self) -> bool {
+        matches!(self, Self::Dns | Self::Connect | Self::Tls | Self::Refused)
+    }
+}
+
 impl From<TransportError> for FetchError {
     fn from(TransportError { kind, message }: TransportError) -> Self {
-        use TransportKind::{Connect, Dns, Refused, Timeout, Tls, TooLarge, Truncated};
+        use TransportKind::{Connect, Dns, Lost, Refused, Timeout, Tls, TooLarge, Truncated};
         match kind {
-            Dns | Connect | Tls | Timeout => Self::Unavailable(message),
+            Dns | Connect | Lost | Tls | Timeout => Self::Unavailable(message),
             Truncated => Self::Unusable(message),
             TooLarge => Self::Bound(message),
             Refused => Self::Misconfigured(message),

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use rustls::{CertificateError, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use url::Url;
 
 use super::address::Refused;
@@ -34,8 +34,9 @@ pub(super) fn before_answer(error: &reqwest::Error, server: &str) -> TransportEr
         return fail(TransportKind::Tls, handshake(error, server));
     }
     if error.is_timeout() {
+        // The library is told of no other limit than that on connecting.
         return fail(
-            TransportKind::Timeout,
+            TransportKind::Connect,
             format!("cannot connect to {server} in time"),
         );
     }
@@ -49,7 +50,9 @@ pub(super) fn before_answer(error: &reqwest::Error, server: &str) -> TransportEr
     let kind = find::<io::Error>(&causes).map(io::Error::kind);
     let message = match kind {
         Some(io::ErrorKind::ConnectionRefused) => format!("{server} refuses the connection"),
-        Some(io::ErrorKind::ConnectionReset) => format!("{server} reset the connection"),
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            format!("{server} reset the connection")
+        }
         Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
             format!("no route to {server}")
         }
@@ -61,7 +64,12 @@ pub(super) fn before_answer(error: &reqwest::Error, server: &str) -> TransportEr
         }
         _ => format!("cannot get an answer from {server}: {detail}"),
     };
-    fail(TransportKind::Connect, message)
+    let kind = if error.is_connect() {
+        TransportKind::Connect
+    } else {
+        TransportKind::Lost
+    };
+    fail(kind, message)
 }
 
 /// Why an answer that began did not end.
@@ -106,6 +114,10 @@ fn handshake(error: &rustls::Error, server: &str) -> String {
         },
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "it does not speak TLS; is the address plain http://?".to_owned()
+        }
+        rustls::Error::PeerIncompatible(_)
+        | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            format!("it offers nothing that is safe, TLS 1.2 being the least ({error})")
         }
         other => other.to_string(),
     };

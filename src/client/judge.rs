@@ -46,11 +46,11 @@ pub fn judge_response(response: &Response, now: Timestamp) -> Verdict {
 
 /// The verdict of [`HttpJudge`] on there being no answer.
 pub fn judge_transport(error: &TransportError) -> Verdict {
-    use TransportKind::{Connect, Dns, Refused, Timeout, Tls, TooLarge, Truncated};
+    use TransportKind::{Connect, Dns, Lost, Refused, Timeout, Tls, TooLarge, Truncated};
     let error_kind = error.kind;
     let error = FetchError::from(error.clone());
     match error_kind {
-        Dns | Connect | Timeout | Truncated => Verdict::Retry { wait: None, error },
+        Dns | Connect | Lost | Timeout | Truncated => Verdict::Retry { wait: None, error },
         // Asking again changes neither a certificate, nor a size, nor a policy.
         Tls | TooLarge | Refused => Verdict::Fail(error),
     }

@@ -1,6 +1,6 @@
 //! The only place that makes outgoing requests.
 //!
-//! One [`Client`] per connector: bounds on time, body and redirects, repetition with positive
+//! One [`Client`] per connector, and one [`Traffic`] per process: bounds on time, body and redirects, repetition with positive
 //! jitter, waits that the provider asks for, no credential to another host, no request to a
 //! metadata address. What an answer *means* is the caller's: it passes a [`Judge`].
 
@@ -8,19 +8,23 @@ mod address;
 pub mod auth;
 mod breaker;
 pub mod budget;
+mod declared;
 mod error;
 mod exchange;
 mod failure;
 mod header;
 mod judge;
 mod pace;
+mod places;
 mod quota;
 mod rate;
 mod redirect;
 mod retry;
 mod send;
 mod tls;
+mod traffic;
 mod wait;
+mod window;
 
 use std::time::Duration;
 
@@ -29,12 +33,13 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 pub use address::AddressPolicy;
+pub use declared::{Place, QuotaRule, RateLimits, Scope, TimeFormat, WaitRule};
 pub use error::{FetchError, TransportError, TransportKind};
 pub use header::set_header;
 pub use judge::{HttpJudge, judge_response, judge_transport};
-pub use pace::RateLimits;
 pub use send::{Client, ClientConfig, USER_AGENT};
 pub use tls::install_crypto_provider;
+pub use traffic::{Traffic, identify};
 pub use wait::hinted_wait;
 
 /// One request, complete: credentials included.
@@ -118,6 +123,8 @@ pub trait Observer: Send + Sync {
     fn answered(&self, status: StatusCode, took: Duration, bytes: usize);
     /// A request got no answer.
     fn unanswered(&self) {}
+    /// An answer that nothing had changed left this much of the provider's limits.
+    fn saved(&self, _quota: f64) {}
     /// Nothing is asked of `server` for this long, because it failed again and again; `None`: it
     /// is back.
     fn suspended(&self, _server: &str, _pause: Option<Duration>) {}

@@ -1,46 +1,35 @@
-//! When the next request may go: the manifest's own limits, and what the provider says is left.
+//! When the next request to one server with one credential may go: the manifest's own limits, what
+//! the provider says is left, and until when it asked to wait.
 //!
-//! One pace per connector, shared by all its streams. While more than half of a window is left
-//! requests go as they come; after that what is left is spread over the rest of the window, and
-//! the last part is kept for `check`, so that a connector that is throttled can still be looked at.
+//! While more than half of a window is left requests go as they come; after that what is left is
+//! spread over the rest of the window, and the last part is kept for `check`, so that a connector
+//! that is throttled can still be looked at.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::StatusCode;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use url::Url;
 
-use super::quota::{Quota, quotas};
-use super::rate::TokenBucket;
+use super::Response;
+use super::declared::{RateLimits, Scope};
+use super::places::{Place, Places};
+use super::quota::{MAX_WINDOW, quotas};
+use super::rate::Turns;
+use super::window::Window;
 
-/// `metadata.connector.rate_limits`
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct RateLimits {
-    /// Requests per second at most; `None`: as many as there are.
-    pub requests_per_second: Option<f64>,
-    /// Requests that may follow each other at once after a pause. Default: a second's worth.
-    pub burst: Option<f64>,
-    /// Requests on their way at once.
-    pub concurrent_requests: Option<usize>,
-}
-
-/// Share of a window that must be left for requests to go as they come.
-const PLENTY: f64 = 0.5;
-/// Share of a window that is kept for `check`, and the most that is kept.
-const RESERVE: (f64, f64) = (0.02, 20.0);
 /// Endpoints and limits that are remembered. More are forgotten all at once: they are learned
 /// again by the next answer.
 const MAX_LEARNED: usize = 256;
 
-/// The pace of one connector's requests.
-#[derive(Debug)]
+/// The pace of requests to one server with one credential.
+#[derive(Debug, Default)]
 pub(super) struct Pace {
-    bucket: Option<TokenBucket>,
-    concurrent: Option<Semaphore>,
+    turns: Turns,
+    places: Places,
     learned: Mutex<Learned>,
 }
 
@@ -49,55 +38,61 @@ struct Learned {
     windows: HashMap<String, Window>,
     /// Which windows an endpoint counts in.
     endpoints: HashMap<String, Vec<String>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    /// What a full window has, or the most that was ever seen.
-    limit: f64,
-    /// What is left, requests on their way counted.
-    remaining: f64,
-    until: Instant,
-    /// What a request costs on average.
-    cost: f64,
-    /// Earliest next request.
-    next: Instant,
+    /// Until when the provider asked to wait, by what it is about.
+    blocked: HashMap<String, Instant>,
 }
 
 impl Pace {
-    pub(super) fn new(limits: RateLimits, now: Instant) -> Self {
-        Self {
-            bucket: limits
-                .requests_per_second
-                .and_then(|rate| TokenBucket::new(rate, limits.burst, now)),
-            concurrent: limits
-                .concurrent_requests
-                .map(|most| Semaphore::new(most.max(1))),
-            learned: Mutex::default(),
-        }
-    }
-
     /// Waits for a place among the requests on their way.
-    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        match &self.concurrent {
-            // Nobody closes it.
-            Some(concurrent) => concurrent.acquire().await.ok(),
+    pub(super) async fn place(&self, limits: &RateLimits) -> Option<Place<'_>> {
+        match limits.concurrent_requests {
+            Some(most) => Some(self.places.take(most).await),
             None => None,
         }
     }
 
     /// How long the next request has to wait by the manifest's own limit. It takes its turn.
-    pub(super) fn turn(&self, now: Instant) -> Duration {
-        let bucket = self.bucket.as_ref();
-        bucket.map_or(Duration::ZERO, |bucket| bucket.take(now))
+    pub(super) fn turn(&self, limits: &RateLimits, now: Instant) -> Duration {
+        let rate = limits.requests_per_second;
+        rate.map_or(Duration::ZERO, |rate| {
+            self.turns.take(rate, limits.burst, now)
+        })
+    }
+
+    /// Nothing that `subject` names is asked before `until`.
+    pub(super) fn block(&self, subject: &str, until: Instant) {
+        let mut learned = self.learned();
+        if learned.blocked.len() > MAX_LEARNED {
+            let now = Instant::now();
+            learned.blocked.retain(|_, until| *until > now);
+        }
+        let blocked = learned.blocked.entry(subject.to_owned()).or_insert(until);
+        *blocked = until.max(*blocked);
     }
 
     /// How long the next request to `url` has to wait by what the provider said. It takes its
-    /// turn, unless it would have to wait longer than `most`. An urgent one may use up the reserve.
-    pub(super) fn room(&self, url: &Url, urgent: bool, most: Duration, now: Instant) -> Duration {
-        // Numbers that are written together; a panic cannot leave them half-written.
-        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        let Learned { windows, endpoints } = &mut *learned;
+    /// turn, unless it would have to wait longer than `most`. An urgent one may use up the reserve,
+    /// but goes no sooner than the provider asked to wait.
+    pub(super) fn room(
+        &self,
+        url: &Url,
+        scope: Scope,
+        urgent: bool,
+        most: Duration,
+        now: Instant,
+    ) -> Duration {
+        let mut learned = self.learned();
+        let Learned {
+            windows,
+            endpoints,
+            blocked,
+        } = &mut *learned;
+        if let Some(until) = blocked
+            .get(&subject(url, scope))
+            .filter(|until| **until > now)
+        {
+            return *until - now;
+        }
         let names = endpoints.get(&endpoint(url)).map_or(&[][..], Vec::as_slice);
         let mut wait = Duration::ZERO;
         for name in names {
@@ -108,99 +103,66 @@ impl Pace {
         wait
     }
 
-    /// Learns from the headers of an answer of `url`. A window ends after `cap` at the latest, as
-    /// every wait does that is cut for tests: it would else outlast the wait for its end.
+    /// Learns from an answer of `url`, and tells how much an answer that nothing has changed left
+    /// of the provider's limits. A window ends after `cap` at the latest, as every wait does that
+    /// is cut for tests: it would else outlast the wait for its end.
     pub(super) fn learn(
         &self,
         url: &Url,
-        headers: &HeaderMap,
+        response: &Response,
+        limits: &RateLimits,
         now: Timestamp,
         at: Instant,
         cap: Option<Duration>,
-    ) {
-        let mut quotas = quotas(headers, now);
+    ) -> f64 {
+        let mut quotas = quotas(&response.headers, now);
+        quotas.extend(limits.quotas(response, now));
         if quotas.is_empty() {
-            return;
+            return 0.0;
         }
-        for quota in &mut quotas {
-            quota.reset = cap.map_or(quota.reset, |cap| quota.reset.min(cap));
-        }
-        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut learned = self.learned();
         if learned.windows.len() > MAX_LEARNED || learned.endpoints.len() > MAX_LEARNED {
-            *learned = Learned::default();
+            *learned = Learned {
+                blocked: std::mem::take(&mut learned.blocked),
+                ..Learned::default()
+            };
         }
-        let host = url.host_str().unwrap_or_default();
-        let mut names = Vec::new();
-        for quota in quotas {
-            let name = format!("{host} {}", quota.name);
-            let before = learned.windows.get(&name).copied();
-            learned
-                .windows
-                .insert(name.clone(), Window::of(&quota, before, at));
-            names.push(name);
+        let (mut names, mut saved) = (Vec::new(), 0.0);
+        for mut quota in quotas {
+            quota.reset = quota.reset.min(cap.unwrap_or(MAX_WINDOW)).min(MAX_WINDOW);
+            let before = learned.windows.get(&quota.name).copied();
+            if response.status == StatusCode::NOT_MODIFIED
+                && let Some(before) = &before
+            {
+                saved = before.saved(&quota, at).max(saved);
+            }
+            let window = Window::of(&quota, before, at);
+            learned.windows.insert(quota.name.clone(), window);
+            names.push(quota.name);
         }
         learned.endpoints.insert(endpoint(url), names);
+        saved
+    }
+
+    fn learned(&self) -> std::sync::MutexGuard<'_, Learned> {
+        // Numbers that are written together; a panic cannot leave them half-written.
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Window {
-    fn of(quota: &Quota, before: Option<Self>, at: Instant) -> Self {
-        let before = before.filter(|before| before.until > at);
-        let spent = before.map(|before| before.remaining + before.cost - quota.remaining);
-        Self {
-            limit: quota.limit.unwrap_or_else(|| {
-                before.map_or(quota.remaining, |before| before.limit.max(quota.remaining))
-            }),
-            remaining: quota.remaining,
-            until: at + quota.reset,
-            cost: match (before, spent) {
-                // Limits in points: what the last requests took off, smoothed.
-                (Some(before), Some(spent)) if spent > 0.0 => {
-                    (before.cost * 0.7 + spent * 0.3).max(1.0)
-                }
-                (Some(before), _) => before.cost,
-                (None, _) => 1.0,
-            },
-            next: before.map_or(at, |before| before.next),
-        }
-    }
-
-    fn take(&mut self, urgent: bool, most: Duration, now: Instant) -> Duration {
-        if now >= self.until {
-            return Duration::ZERO;
-        }
-        let left = self.until - now;
-        let reserve = if urgent {
-            0.0
-        } else {
-            (self.limit * RESERVE.0)
-                .clamp(1.0, RESERVE.1)
-                .min(self.limit / 2.0)
-        };
-        let usable = self.remaining - reserve;
-        if usable < self.cost {
-            return left;
-        }
-        if urgent || self.remaining - self.cost > self.limit * PLENTY {
-            self.remaining -= self.cost;
-            return Duration::ZERO;
-        }
-        let turn = self.next.max(now);
-        if turn - now > most {
-            return turn - now;
-        }
-        self.remaining -= self.cost;
-        self.next = turn + left.mul_f64((self.cost / usable).clamp(0.0, 1.0));
-        turn - now
+/// What a refusal of `url` is about, by name.
+pub(super) fn subject(url: &Url, scope: Scope) -> String {
+    match scope {
+        Scope::Credential => String::new(),
+        Scope::Endpoint => endpoint(url),
     }
 }
 
-/// What limits are learned by: host and the beginning of the path. Providers limit by endpoint,
-/// and identifiers stand at the end.
+/// What limits are learned by: the beginning of the path. Providers limit by endpoint, and
+/// identifiers stand at the end.
 fn endpoint(url: &Url) -> String {
-    let path = url.path_segments().into_iter().flatten().take(3);
-    let mut name = url.host_str().unwrap_or_default().to_owned();
-    for segment in path {
+    let mut name = String::new();
+    for segment in url.path_segments().into_iter().flatten().take(3) {
         name.push('/');
         name.push_str(segment);
     }
@@ -213,8 +175,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_hours(2);
 
-    fn headers(limit: u32, left: u32, reset: u32) -> HeaderMap {
-        [
+    fn answer(status: u16, limit: u32, left: u32, reset: u32) -> Response {
+        let headers = [
             ("x-ratelimit-limit", limit),
             ("x-ratelimit-remaining", left),
             ("x-ratelimit-reset", reset),
@@ -225,8 +187,22 @@ mod tests {
                 http::HeaderName::from_static(name),
                 value.to_string().parse().unwrap(),
             )
-        })
-        .collect()
+        });
+        Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers.collect(),
+            body: bytes::Bytes::new(),
+            url: url(),
+        }
+    }
+
+    fn learn(pace: &Pace, answer: &Response, at: Instant) -> f64 {
+        let limits = RateLimits::default();
+        pace.learn(&url(), answer, &limits, Timestamp::UNIX_EPOCH, at, None)
+    }
+
+    fn room(pace: &Pace, urgent: bool, now: Instant) -> Duration {
+        pace.room(&url(), Scope::Credential, urgent, LONG, now)
     }
 
     fn url() -> Url {
@@ -234,14 +210,8 @@ mod tests {
     }
 
     fn pace(limit: u32, left: u32, reset: u32, at: Instant) -> Pace {
-        let pace = Pace::new(RateLimits::default(), at);
-        pace.learn(
-            &url(),
-            &headers(limit, left, reset),
-            Timestamp::UNIX_EPOCH,
-            at,
-            None,
-        );
+        let pace = Pace::default();
+        learn(&pace, &answer(200, limit, left, reset), at);
         pace
     }
 
@@ -250,7 +220,7 @@ mod tests {
         let now = Instant::now();
         let pace = pace(100, 99, 60, now);
         for _ in 0..40 {
-            assert_eq!(pace.room(&url(), false, LONG, now), Duration::ZERO);
+            assert_eq!(room(&pace, false, now), Duration::ZERO);
         }
     }
 
@@ -261,7 +231,7 @@ mod tests {
         let pace = pace(100, 20, 60, now);
         let mut sent = 0;
         while sent < 200 {
-            let wait = pace.room(&url(), false, LONG, now);
+            let wait = room(&pace, false, now);
             if now + wait >= end {
                 break;
             }
@@ -275,14 +245,10 @@ mod tests {
     fn the_reserve_is_for_checks() {
         let now = Instant::now();
         let pace = pace(100, 2, 60, now);
-        assert_eq!(pace.room(&url(), false, LONG, now), Duration::from_mins(1));
-        assert_eq!(pace.room(&url(), true, LONG, now), Duration::ZERO);
+        assert_eq!(room(&pace, false, now), Duration::from_mins(1));
+        assert_eq!(room(&pace, true, now), Duration::ZERO);
         let later = now + Duration::from_secs(61);
-        assert_eq!(
-            pace.room(&url(), false, LONG, later),
-            Duration::ZERO,
-            "a new window"
-        );
+        assert_eq!(room(&pace, false, later), Duration::ZERO, "a new window");
     }
 
     #[test]
@@ -290,18 +256,10 @@ mod tests {
         let now = Instant::now();
         let pace = pace(1000, 900, 60, now);
         for left in [800, 700, 600, 500, 400, 300] {
-            pace.room(&url(), false, LONG, now);
-            pace.learn(
-                &url(),
-                &headers(1000, left, 60),
-                Timestamp::UNIX_EPOCH,
-                now,
-                None,
-            );
+            room(&pace, false, now);
+            learn(&pace, &answer(200, 1000, left, 60), now);
         }
-        let waits: Vec<_> = (0..4)
-            .map(|_| pace.room(&url(), false, LONG, now))
-            .collect();
+        let waits: Vec<_> = (0..4).map(|_| room(&pace, false, now)).collect();
         assert!(
             waits[3] >= Duration::from_secs(59),
             "three such requests are left: {waits:?}"
@@ -313,6 +271,26 @@ mod tests {
         let now = Instant::now();
         let pace = pace(100, 1, 60, now);
         let other = "https://api.test/v1/others/1".parse().unwrap();
-        assert_eq!(pace.room(&other, false, LONG, now), Duration::ZERO);
+        let wait = |urgent, scope| pace.room(&other, scope, urgent, LONG, now);
+        assert_eq!(wait(false, Scope::Credential), Duration::ZERO);
+        // Unless it was refused, and the refusal is about everything.
+        let until = now + Duration::from_secs(9);
+        pace.block(&subject(&url(), Scope::Endpoint), until);
+        assert_eq!(wait(false, Scope::Endpoint), Duration::ZERO);
+        pace.block(&subject(&url(), Scope::Credential), until);
+        pace.block(&subject(&url(), Scope::Credential), now);
+        assert_eq!(wait(true, Scope::Credential), Duration::from_secs(9));
+    }
+
+    #[test]
+    fn an_answer_that_nothing_changed_may_cost_nothing() {
+        let now = Instant::now();
+        let pace = pace(100, 50, 60, now);
+        room(&pace, true, now);
+        assert!((learn(&pace, &answer(304, 100, 50, 60), now) - 1.0).abs() < 1e-9);
+        room(&pace, true, now);
+        assert!(learn(&pace, &answer(304, 100, 49, 60), now).abs() < 1e-9);
+        room(&pace, true, now);
+        assert!(learn(&pace, &answer(200, 100, 49, 60), now).abs() < 1e-9);
     }
 }

@@ -16,7 +16,7 @@ use super::wait::{http_date, instant_or_delta, number, text};
 const MAX_QUOTAS: usize = 16;
 
 /// How long a window is believed to last on the word of an answer that was no refusal.
-const MAX_WINDOW: Duration = Duration::from_hours(1);
+pub(super) const MAX_WINDOW: Duration = Duration::from_hours(1);
 
 /// What is left of one limit.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub(super) struct Quota {
     pub(super) remaining: f64,
     /// Until the window ends.
     pub(super) reset: Duration,
+    /// What the request cost, where the answer says it.
+    pub(super) cost: Option<f64>,
 }
 
 /// The limits that an answer tells of. Instants are measured against its own `Date`, else `now`.
@@ -69,6 +71,7 @@ fn family(headers: &HeaderMap, name: &str, resource: &str, now: Timestamp) -> Op
         limit: amount("limit").filter(|limit| *limit > 0.0),
         remaining: amount("remaining")?,
         reset: instant_or_delta(reset, now)?,
+        cost: None,
     })
 }
 
@@ -86,6 +89,7 @@ fn drafts(headers: &HeaderMap) -> Vec<Quota> {
                 limit: member(value, "limit"),
                 remaining: member(value, "remaining")?,
                 reset: Duration::try_from_secs_f64(member(value, "reset")?).ok()?,
+                cost: None,
             })
         };
         return quota(value).into_iter().collect();
@@ -101,6 +105,7 @@ fn drafts(headers: &HeaderMap) -> Vec<Quota> {
                 remaining: member(item, "r")?,
                 reset: Duration::try_from_secs_f64(member(item, "t")?).ok()?,
                 name: format!("ratelimit {name}"),
+                cost: None,
             })
         })
         .collect()

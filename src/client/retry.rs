@@ -1,9 +1,22 @@
-//! How long to wait before a repetition. Jitter only ever adds: no wait is shorter than what the
+//! Whether to repeat a request, and how long to wait before. Jitter only ever adds: no wait is shorter than what the
 //! provider asked for.
 
 use std::time::Duration;
 
+use http::Method;
+
+use super::{Response, TransportError};
 use crate::connector::RetryConfig;
+
+/// Whether a request may be sent again after this answer, or none.
+///
+/// What a stream asks is a question, whatever its method: searches and GraphQL are POSTs. `PUT`,
+/// `PATCH` and `DELETE` change something, and are repeated only where the server certainly did not
+/// see them. Token endpoints have rules of their own, which their judge knows.
+pub(super) fn may_repeat(method: &Method, answer: Result<&Response, &TransportError>) -> bool {
+    let changes = matches!(*method, Method::PUT | Method::PATCH | Method::DELETE);
+    !changes || answer.is_err_and(|error| error.kind.is_unsent())
+}
 
 /// The client's own wait after `failures` failures in a row, the first being 1. `random` is in
 /// 0..1.
@@ -55,6 +68,29 @@ mod tests {
             assert_eq!(
                 backoff(&CONFIG, failures, 0.0),
                 Duration::from_millis(millis)
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_changes_nothing_is_repeated_blindly() {
+        use crate::client::TransportKind::{Connect, Lost, Timeout};
+        let failure = |kind| TransportError {
+            kind,
+            message: String::new(),
+        };
+        for (method, kind, may) in [
+            (Method::GET, Lost, true),
+            (Method::POST, Timeout, true),
+            (Method::PUT, Connect, true),
+            (Method::PUT, Lost, false),
+            (Method::PATCH, Timeout, false),
+            (Method::DELETE, Timeout, false),
+        ] {
+            assert_eq!(
+                may_repeat(&method, Err(&failure(kind))),
+                may,
+                "{method} {kind:?}"
             );
         }
     }

@@ -1,20 +1,23 @@
 //! The client: attempts a request until the judge accepts an answer or a budget is spent.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::address::AddressPolicy;
-use super::breaker::{Breaker, Change, Gate, is_failure};
+use super::breaker::{Gate, is_failure};
 use super::budget::Budget;
+use super::declared::RateLimits;
 use super::exchange::Exchange;
 use super::failure;
-use super::pace::{Pace, RateLimits};
+use super::pace;
 use super::retry;
+use super::traffic::{Lane, NOTABLE, Traffic};
 use super::{FetchError, Judge, Observer, Request, Response, TransportError, Verdict};
 use crate::connector::RetryConfig;
 
@@ -38,7 +41,11 @@ pub struct ClientConfig {
     /// told [`FetchError::RateLimited`]. Default 60 s.
     pub max_wait: Duration,
     /// How much the provider is asked at most, by its manifest.
-    pub limits: RateLimits,
+    pub limits: Arc<RateLimits>,
+    /// What is known of the servers, shared with other connectors.
+    pub traffic: Traffic,
+    /// Names the credential, whose requests share pace and circuit; says nothing about it.
+    pub credential: String,
     /// Whether what answers say is left of the provider's limits slows requests down before a
     /// limit is reached. Default yes.
     pub heeds_quotas: bool,
@@ -67,7 +74,9 @@ impl Default for ClientConfig {
             retry: RetryConfig::default(),
             max_backoff: None,
             max_wait: Duration::from_mins(1),
-            limits: RateLimits::default(),
+            limits: Arc::default(),
+            traffic: Traffic::default(),
+            credential: String::new(),
             heeds_quotas: true,
             address_policy: AddressPolicy::Trusted,
             user_agent: USER_AGENT.to_owned(),
@@ -87,7 +96,7 @@ impl fmt::Debug for ClientConfig {
     }
 }
 
-/// Sends requests. Cheap to clone: connections, pace and circuits are shared.
+/// Sends requests. Cheap to clone: clones share connections and lanes.
 #[derive(Clone)]
 pub struct Client {
     config: ClientConfig,
@@ -102,16 +111,19 @@ struct Shared {
     exchange: Exchange,
     /// Milliseconds that this poll has waited to repeat requests.
     repeating_ms: AtomicU64,
-    pace: Pace,
-    breaker: Breaker,
+    /// The lanes of this client, by server.
+    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    /// Until when each server is left alone, as the observer was told.
+    told: Mutex<HashMap<String, Instant>>,
 }
 
-/// What all repetitions of one poll may wait together: a provider that fails every now and then is
-/// read to the end, one that fails all the time does not hold the poll up for hours.
+/// What all repetitions of one poll may wait together, those that the provider asks for included:
+/// a provider that fails every now and then is read to the end, one that fails all the time does
+/// not hold the poll up for hours.
 const MAX_REPEATING: Duration = Duration::from_mins(5);
 
-/// A wait for the provider's limits that is worth telling of.
-const NOTABLE: Duration = Duration::from_secs(1);
+/// Servers told apart; a connector asks a handful.
+const MAX_SERVERS: usize = 64;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,8 +139,8 @@ impl Client {
         let shared = Arc::new(Shared {
             exchange,
             repeating_ms: AtomicU64::new(0),
-            pace: Pace::new(config.limits, Instant::now()),
-            breaker: Breaker::default(),
+            lanes: Mutex::default(),
+            told: Mutex::default(),
         });
         Ok(Self {
             config,
@@ -156,7 +168,10 @@ impl Client {
     #[must_use]
     pub fn within(self, budget: Option<Budget>) -> Self {
         Self {
-            budget: budget.map(Arc::new),
+            budget: budget.map(|budget| {
+                let traffic = &self.config.traffic;
+                traffic.budget(&self.config.credential, budget)
+            }),
             ..self
         }
     }
@@ -174,16 +189,19 @@ impl Client {
     /// Whether a server that failed again and again has been left alone for long enough, so that
     /// one request would tell whether it is back.
     pub fn wants_probe(&self) -> bool {
-        self.shared.breaker.is_due(Instant::now())
+        let now = Instant::now();
+        let lanes = locked(&self.shared.lanes);
+        lanes.values().any(|lane| lane.breaker.is_due(now))
     }
 
     /// The same with more patience, for requests whose answer must not be lost: those to token
-    /// endpoints. Their rate is not that of the API.
+    /// endpoints. Their rate and their circuit are not those of the API.
     pub fn patient(&self) -> Result<Self, FetchError> {
         Self::new(ClientConfig {
             request_timeout: self.config.request_timeout.max(TOKEN_TIMEOUT),
             max_retries: self.config.max_retries.max(3),
-            limits: RateLimits::default(),
+            limits: Arc::default(),
+            credential: format!("{} tokens", self.config.credential),
             observer: None,
             ..self.config.clone()
         })
@@ -195,32 +213,41 @@ impl Client {
     /// caller's credentials must outlive the waits.
     pub async fn send(&self, request: &Request, judge: &dyn Judge) -> Result<Response, FetchError> {
         let server = failure::server(&request.url);
+        let lane = self.lane(&server);
+        let subject = pace::subject(&request.url, self.config.limits.scope);
         let (mut failures, mut throttles, mut waited) = (0, 0, Duration::ZERO);
         let mut attempt = 0;
         // Ends: every turn that is not the last costs a retry or a wait, and both are bounded.
         loop {
             attempt += 1;
-            waited += self.room(request, waited).await?;
-            self.enter(&server)?;
-            let answer = self.attempt(request, attempt).await;
+            self.config.traffic.hear(&lane, &subject).await;
+            waited += self.room(request, &lane, waited).await?;
+            self.enter(&server, &lane)?;
+            let answer = self.attempt(request, &server, &lane, attempt).await;
             let wait = match judge.judge(answer.as_ref(), attempt) {
                 Verdict::Accept => return answer.map_err(FetchError::from),
-                Verdict::Fail(error) => return Err(error),
+                Verdict::Fail(error) => {
+                    if let FetchError::RateLimited { retry_after } = &error {
+                        self.block(&lane, &subject, *retry_after).await;
+                    }
+                    return Err(error);
+                }
                 Verdict::Retry { error, .. }
-                    if failures >= self.config.max_retries || self.has_repeated_enough() =>
+                    if failures >= self.config.max_retries
+                        || self.has_repeated_enough()
+                        || !retry::may_repeat(&request.method, answer.as_ref()) =>
                 {
                     return Err(error);
                 }
                 Verdict::Retry { wait, error } => {
                     failures += 1;
-                    let asked = wait.filter(|wait| !wait.is_zero());
+                    let asked = wait.max(self.declared(answer.as_ref()));
+                    let asked = asked.filter(|wait| !wait.is_zero());
                     let delay = self.delay(asked, failures);
-                    let millis = u64::try_from(self.capped(delay).as_millis()).unwrap_or(u64::MAX);
-                    self.shared
-                        .repeating_ms
-                        .fetch_add(millis, Ordering::Relaxed);
+                    self.spend(delay);
                     if asked.is_some() {
                         waited += delay;
+                        self.block(&lane, &subject, delay).await;
                     }
                     tracing::debug!(server, attempt, ?delay, %error, "will repeat the request");
                     delay
@@ -228,8 +255,16 @@ impl Client {
                 Verdict::Throttle { wait } => {
                     throttles += 1;
                     // A provider that says "now" and refuses again must not be hammered.
+                    let wait = wait.max(self.declared(answer.as_ref()));
                     let delay = self.delay(wait, throttles).max(self.delay(None, throttles));
                     waited += delay;
+                    self.block(&lane, &subject, delay).await;
+                    if self.has_repeated_enough() {
+                        return Err(FetchError::RateLimited {
+                            retry_after: self.capped(delay),
+                        });
+                    }
+                    self.spend(delay);
                     if waited <= self.config.max_wait {
                         tracing::info!(server, ?delay, "the provider limits requests; waiting");
                         self.observe(|observer| observer.throttled(self.capped(delay)));
@@ -247,14 +282,17 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, request: &Request, attempt: u32) -> Result<Response, TransportError> {
-        let server = failure::server(&request.url);
-        let probe = Abandoning {
-            breaker: &self.shared.breaker,
-            server: &server,
-        };
-        let place = self.shared.pace.place().await;
-        let turn = self.capped(self.shared.pace.turn(Instant::now()));
+    async fn attempt(
+        &self,
+        request: &Request,
+        server: &str,
+        lane: &Lane,
+        attempt: u32,
+    ) -> Result<Response, TransportError> {
+        let probe = Abandoning(lane);
+        let limits = &self.config.limits;
+        let place = lane.pace.place(limits).await;
+        let turn = self.capped(lane.pace.turn(limits, Instant::now()));
         if !turn.is_zero() {
             tokio::time::sleep(turn).await;
         }
@@ -264,16 +302,16 @@ impl Client {
         drop(place);
         if let (Ok(response), true) = (&answer, self.config.heeds_quotas) {
             let (now, instant) = (Timestamp::now(), Instant::now());
-            let headers = &response.headers;
-            let cap = self.config.max_backoff;
-            self.shared
-                .pace
-                .learn(&request.url, headers, now, instant, cap);
+            let (url, cap) = (&request.url, self.config.max_backoff);
+            let saved = lane.pace.learn(url, response, limits, now, instant, cap);
+            if saved > 0.0 {
+                self.observe(|observer| observer.saved(saved));
+            }
         }
         if let (Ok(response), Some(budget)) = (&answer, &self.budget) {
             budget.learn(request, response, Timestamp::now(), Instant::now());
         }
-        self.note(&server, is_failure(answer.as_ref()));
+        self.note(server, lane, is_failure(answer.as_ref()));
         drop(probe);
         match &answer {
             Ok(response) => {
@@ -291,7 +329,12 @@ impl Client {
 
     /// Waits until the provider's limits leave room for the request; an error if that is longer
     /// than is sat out.
-    async fn room(&self, request: &Request, waited: Duration) -> Result<Duration, FetchError> {
+    async fn room(
+        &self,
+        request: &Request,
+        lane: &Lane,
+        waited: Duration,
+    ) -> Result<Duration, FetchError> {
         let now = Instant::now();
         let most = self.config.max_wait.saturating_sub(waited);
         let budget = self.budget.as_ref();
@@ -299,7 +342,8 @@ impl Client {
         let budgeted = budget.map_or(Duration::ZERO, |budget| {
             budget.take(request, most, now, jitter)
         });
-        let room = self.shared.pace.room(&request.url, self.urgent, most, now);
+        let scope = self.config.limits.scope;
+        let room = lane.pace.room(&request.url, scope, self.urgent, most, now);
         let paced = if room.is_zero() { room } else { room + jitter };
         let wait = self.capped(paced.max(budgeted));
         if wait.is_zero() {
@@ -322,38 +366,77 @@ impl Client {
     }
 
     /// Asks the circuit breaker.
-    fn enter(&self, server: &str) -> Result<(), FetchError> {
-        match self.shared.breaker.enter(server, Instant::now()) {
+    fn enter(&self, server: &str, lane: &Lane) -> Result<(), FetchError> {
+        match lane.breaker.enter(Instant::now()) {
             Gate::Pass => Ok(()),
-            Gate::Closed(wait) => Err(FetchError::Unavailable(format!(
-                "{server} failed again and again; it is not asked for another {} s",
-                wait.as_secs_f64().ceil()
-            ))),
+            Gate::Closed { wait, until } => {
+                // Another connector's requests may have opened it.
+                self.suspended(server, wait, until);
+                Err(FetchError::Unavailable(format!(
+                    "{server} failed again and again; it is not asked for another {} s",
+                    wait.as_secs_f64().ceil()
+                )))
+            }
         }
     }
 
     /// Tells the circuit breaker how an attempt ended.
-    fn note(&self, server: &str, failed: bool) {
-        let cap = self.config.max_backoff;
-        let change = self
-            .shared
-            .breaker
-            .note(server, failed, Instant::now(), cap);
-        match change {
-            Change::None => {}
-            Change::Opened(pause) => {
-                tracing::warn!(
-                    server,
-                    ?pause,
-                    "{server} fails again and again; leaving it alone"
-                );
-                self.observe(|observer| observer.suspended(server, Some(pause)));
-            }
-            Change::Closed => {
-                tracing::info!(server, "{server} answers again");
-                self.observe(|observer| observer.suspended(server, None));
-            }
+    fn note(&self, server: &str, lane: &Lane, failed: bool) {
+        let (now, cap) = (Instant::now(), self.config.max_backoff);
+        if let Some(pause) = lane.breaker.note(failed, now, cap) {
+            tracing::warn!(
+                server,
+                ?pause,
+                "{server} fails again and again; leaving it alone"
+            );
+            self.suspended(server, pause, now + pause);
+        } else if !failed && locked(&self.shared.told).remove(server).is_some() {
+            tracing::info!(server, "{server} answers again");
+            self.observe(|observer| observer.suspended(server, None));
         }
+    }
+
+    /// Tells the observer, once, that `server` is left alone.
+    fn suspended(&self, server: &str, pause: Duration, until: Instant) {
+        let before = locked(&self.shared.told).insert(server.to_owned(), until);
+        if before != Some(until) {
+            self.observe(|observer| observer.suspended(server, Some(pause)));
+        }
+    }
+
+    /// The lane of requests to `server`.
+    fn lane(&self, server: &str) -> Arc<Lane> {
+        let mut lanes = locked(&self.shared.lanes);
+        if let Some(lane) = lanes.get(server) {
+            return lane.clone();
+        }
+        if lanes.len() >= MAX_SERVERS {
+            lanes.clear();
+            locked(&self.shared.told).clear();
+        }
+        let lane = self.config.traffic.lane(server, &self.config.credential);
+        lanes.insert(server.to_owned(), lane.clone());
+        lane
+    }
+
+    /// Lets nobody with the credential ask before `wait` is over.
+    async fn block(&self, lane: &Lane, subject: &str, wait: Duration) {
+        let wait = self.capped(wait);
+        lane.pace.block(subject, Instant::now() + wait);
+        self.config.traffic.tell(lane, subject, wait).await;
+    }
+
+    /// How long an answer asks to wait in the provider's own way.
+    fn declared(&self, answer: Result<&Response, &TransportError>) -> Option<Duration> {
+        let response = answer.ok()?;
+        self.config.limits.wait(response, Timestamp::now())
+    }
+
+    /// Counts a wait among those of this poll.
+    fn spend(&self, delay: Duration) {
+        let millis = u64::try_from(self.capped(delay).as_millis()).unwrap_or(u64::MAX);
+        let spent = &self.shared.repeating_ms;
+        spent.fetch_add(millis, Ordering::Relaxed);
     }
 
     fn delay(&self, asked: Option<Duration>, failures: u32) -> Duration {
@@ -376,13 +459,15 @@ impl Client {
 }
 
 /// An attempt that is given up before its answer leaves the way free for another probe.
-struct Abandoning<'a> {
-    breaker: &'a Breaker,
-    server: &'a str,
-}
+struct Abandoning<'a>(&'a Lane);
 
 impl Drop for Abandoning<'_> {
     fn drop(&mut self) {
-        self.breaker.abandon(self.server);
+        self.0.breaker.abandon();
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it is held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use super::stores::StoreAccess;
 use super::tokens::{self, TokenStore};
 use crate::cli::GlobalArgs;
 use crate::client::auth::Credentials;
-use crate::client::{Client, ClientConfig};
+use crate::client::{Client, ClientConfig, Traffic};
 use crate::clock::Clock;
 use crate::config::{self, Environment, LoadOptions, Loaded};
 use crate::connector::ConnectorConfig;
@@ -44,6 +44,8 @@ pub(super) struct Context {
     stores: Arc<StoreAccess>,
     /// Tokens that are issued to connectors.
     pub(super) credentials: Credentials,
+    /// What is known of the servers that connectors ask.
+    traffic: Traffic,
 }
 
 impl Context {
@@ -91,7 +93,8 @@ impl Context {
         let stores = Arc::new(StoreAccess::new(&global, &environment));
         let tokens = Arc::new(TokenStore(stores.clone()));
         Self {
-            credentials: Credentials::of_process(tokens, tokens::google(&environment)),
+            credentials: Credentials::of_process(tokens.clone(), tokens::google(&environment)),
+            traffic: Traffic::shared_through(tokens),
             stores,
             global,
             environment,
@@ -170,7 +173,9 @@ impl Context {
             max_retries: wish.config.max_retries,
             retry: wish.config.retry,
             max_backoff: self.max_backoff,
-            limits: wish.manifest.metadata.rate_limits,
+            limits: wish.manifest.metadata.rate_limits.clone(),
+            traffic: self.traffic.clone(),
+            credential: wish.manifest.credential_of(&wish.config),
             observer: Some(Arc::new(observer)),
             ..ClientConfig::default()
         };

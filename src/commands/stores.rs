@@ -76,6 +76,11 @@ impl StoreAccess {
         self.opened.get_or_try_init(open).await.cloned()
     }
 
+    /// The store, if somebody opened it.
+    pub(super) fn opened(&self) -> Option<&Arc<dyn Store>> {
+        self.opened.get()
+    }
+
     async fn connect(&self, address: &StoreAddress) -> Result<Arc<dyn Store>, StoreError> {
         if let StoreAddress::Redis(url) = address
             && let Some(password) = url.password()

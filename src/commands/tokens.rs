@@ -56,6 +56,21 @@ impl CredentialStore for TokenStore {
     async fn unlock_credential(&self, id: &str, owner: &str) -> Result<(), StoreError> {
         self.store().await?.unlock_credential(id, owner).await
     }
+
+    /// A command that opened no store, such as `check`, tells nobody.
+    async fn make_credential_wait(&self, id: &str, wait: Duration) -> Result<(), StoreError> {
+        match self.0.opened() {
+            Some(store) => store.make_credential_wait(id, wait).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn wait_of_credential(&self, id: &str) -> Result<Option<Duration>, StoreError> {
+        match self.0.opened() {
+            Some(store) => store.wait_of_credential(id).await,
+            None => Ok(None),
+        }
+    }
 }
 
 /// Where this process may find Google's default credentials.

@@ -6,6 +6,7 @@ use super::backoff::doubled;
 use crate::client::FetchError;
 use crate::pipeline::{CycleError, CycleReport};
 use crate::registry::Phase;
+use crate::telemetry::metrics::PollOutcome;
 
 /// First and longest wait of a connector whose credentials or requests are refused: it cannot
 /// mend itself, and hammering locks accounts out.
@@ -98,6 +99,16 @@ pub fn is_failure(report: &CycleReport) -> bool {
         .any(|(_, error)| !matches!(error, FetchError::RateLimited { .. }))
 }
 
+/// How a cycle ended, as metrics and the log call it.
+pub(super) fn outcome(report: &CycleReport, streams: usize) -> PollOutcome {
+    match report.failures.len() {
+        0 => PollOutcome::Success,
+        _ if !is_failure(report) => PollOutcome::Throttled,
+        failed if failed < streams => PollOutcome::Partial,
+        _ => PollOutcome::Failure,
+    }
+}
+
 /// Of several streams' answers the most cautious counts.
 fn weight(next: &Next) -> (u8, Duration) {
     match next {
@@ -182,9 +193,13 @@ mod tests {
             .failures
             .push(("s".into(), FetchError::RateLimited { retry_after }));
         assert!(!is_failure(&report));
+        assert_eq!(outcome(&report, 1), PollOutcome::Throttled);
         report
             .failures
             .push(("t".into(), FetchError::Unusable("cut".to_owned())));
         assert!(is_failure(&report));
+        assert_eq!(outcome(&report, 2), PollOutcome::Failure);
+        assert_eq!(outcome(&report, 3), PollOutcome::Partial);
+        assert_eq!(outcome(&CycleReport::default(), 1), PollOutcome::Success);
     }
 }

@@ -75,7 +75,9 @@ impl Reporter {
             .map(|(stream, error)| (stream.to_string(), error.to_string()))
             .collect();
         let reason = reason_of(&failing);
-        self.log(&report.summary, reason.as_deref(), report.stopped);
+        let outcome = decide::outcome(report, wanted.active_streams());
+        self.log(&report.summary, reason.as_deref(), outcome, report.stopped);
+        let succeeded = matches!(outcome, PollOutcome::Success) && !report.stopped;
         self.shared.registry.update(&self.name, |status| {
             status.last_summary = Some(report.summary);
             status.progress = None;
@@ -84,15 +86,10 @@ impl Reporter {
             status.failing_streams.clone_from(&failing);
             status.streams = wanted.active_streams();
             status.totals.add(&report.summary, !failed);
-            if !failed && !report.stopped {
+            if succeeded {
                 status.last_success_time = Some(Timestamp::now());
             }
         });
-        let outcome = match (failed, report.failures.len() >= wanted.active_streams()) {
-            (false, _) => PollOutcome::Success,
-            (true, false) => PollOutcome::Partial,
-            (true, true) => PollOutcome::Failure,
-        };
         let metrics = ConnectorMetrics::new(&self.name, wanted.source.provider());
         metrics.poll_ended(outcome, Duration::from_millis(report.summary.duration_ms));
         self.keep(wanted, report, &failing, failures, phase).await;
@@ -114,7 +111,13 @@ impl Reporter {
         });
     }
 
-    fn log(&self, summary: &PollSummary, reason: Option<&str>, stopped: bool) {
+    fn log(
+        &self,
+        summary: &PollSummary,
+        reason: Option<&str>,
+        outcome: PollOutcome,
+        stopped: bool,
+    ) {
         let PollSummary {
             fetched,
             published,
@@ -126,8 +129,13 @@ impl Reporter {
             not_modified,
         } = *summary;
         let name = &*self.name;
-        let Some(error) = reason else {
-            let how = if stopped { "stopped" } else { "completed" };
+        let how = match outcome {
+            PollOutcome::Success if stopped => Some("stopped"),
+            PollOutcome::Success => Some("completed"),
+            PollOutcome::Throttled => Some("throttled"),
+            PollOutcome::Partial | PollOutcome::Failure => None,
+        };
+        if let Some(how) = how {
             tracing::info!(
                 connector.id = name,
                 fetched,
@@ -138,10 +146,11 @@ impl Reporter {
                 duration_ms,
                 pages,
                 not_modified,
+                reason,
                 "poll {how} for connector {name}"
             );
             return;
-        };
+        }
         tracing::warn!(
             connector.id = name,
             fetched,
@@ -152,7 +161,7 @@ impl Reporter {
             duration_ms,
             pages,
             not_modified,
-            error,
+            error = reason,
             "poll failed for connector {name}"
         );
     }
@@ -198,7 +207,7 @@ impl Reporter {
             ("pollIntervalMs", wanted.interval().as_millis().to_string()),
             ("phase", phase.as_str().to_owned()),
         ];
-        if !failed && !report.stopped {
+        if !failed && failing.is_empty() && !report.stopped {
             set.push(("lastSuccessTime", now.to_string()));
         }
         if let Err(error) = self

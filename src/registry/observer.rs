@@ -52,6 +52,10 @@ impl Observer for ClientObserver {
         self.metrics.unanswered();
     }
 
+    fn saved(&self, quota: f64) {
+        self.metrics.saved(quota);
+    }
+
     fn suspended(&self, server: &str, pause: Option<Duration>) {
         self.metrics.suspended(server, pause);
         let until = pause.and_then(|pause| {

@@ -49,7 +49,8 @@ pub enum Saved {
     Outdated,
 }
 
-/// Keeps tokens. Called about once an hour per credential.
+/// Keeps tokens, and waits that providers asked for. The first is called about once an hour per
+/// credential, the second about once a second while requests are made.
 #[async_trait]
 pub trait CredentialStore: Send + Sync + fmt::Debug {
     /// What is kept of credential `id`.
@@ -78,4 +79,11 @@ pub trait CredentialStore: Send + Sync + fmt::Debug {
 
     /// Gives the lock up if it is `owner`'s.
     async fn unlock_credential(&self, id: &str, owner: &str) -> Result<(), StoreError>;
+
+    /// Tells all workers that a provider asked for a wait; `id` names server and credential. A
+    /// longer wait that was told before stays.
+    async fn make_credential_wait(&self, id: &str, wait: Duration) -> Result<(), StoreError>;
+
+    /// What is left of that wait.
+    async fn wait_of_credential(&self, id: &str) -> Result<Option<Duration>, StoreError>;
 }

@@ -70,7 +70,7 @@ use Kind::{Counter, Gauge, Histogram};
 
 metrics! {
     POLLS = "polls_total", Counter, None, ["outcome"],
-        "Polls that ended, by outcome: success, partial, failure.";
+        "Polls that ended, by outcome: success, partial, throttled (the provider asked to wait longer than a poll does), failure.";
     POLL_DURATION = "poll_duration_seconds", Histogram(POLL_BUCKETS), Some(Unit::Seconds), [],
         "Wall time of a poll.";
     PAGES = "pages_total", Counter, None, ["stream"],
@@ -97,10 +97,14 @@ metrics! {
         "Bytes of the provider's answers, decompressed.";
     THROTTLED = "throttled_seconds_total", Counter, Some(Unit::Seconds), ["provider"],
         "Time waited because the provider asked for it.";
+    QUOTA_SAVED = "quota_saved_total", Counter, None, ["provider"],
+        "Requests, or points, that answers of 304 Not Modified did not take off the provider's limits, by what these said is left.";
     CIRCUIT_OPENED = "circuit_opened_total", Counter, None, ["provider"],
         "Times that a server was left alone because it failed again and again.";
     CIRCUIT_OPEN = "circuit_open", Gauge, None, [],
         "Servers that are left alone because they failed again and again.";
+    THROTTLED_UNTIL = "throttled_until_timestamp_seconds", Gauge, Some(Unit::Seconds), [],
+        "Unix time until which the provider asked to wait; absent while it did not.";
     COMMITS = "commits_total", Counter, None, ["outcome"],
         "Commits by answer of the store: applied, fenced, gap, full, `in_doubt`, error.";
     COMMIT_DURATION = "commit_duration_seconds", Histogram(COMMIT_BUCKETS), Some(Unit::Seconds), [],
@@ -164,6 +168,8 @@ pub enum PollOutcome {
     Success,
     /// Some streams were read, others failed.
     Partial,
+    /// The provider asked to wait, and nothing else is wrong.
+    Throttled,
     /// Nothing was read, or the store refused.
     Failure,
 }
@@ -234,7 +240,7 @@ impl ConnectorMetrics {
         for name in [LEASE_LOSSES, OUTPUT_STREAM_FULL, CONNECTOR_RESTARTS] {
             counter!(name, "connector" => metrics.connector.clone()).increment(0);
         }
-        for outcome in ["success", "partial", "failure"] {
+        for outcome in ["success", "partial", "throttled", "failure"] {
             metrics.count_outcome(POLLS, outcome, 0);
         }
         metrics
@@ -245,6 +251,7 @@ impl ConnectorMetrics {
         let outcome = match outcome {
             PollOutcome::Success => "success",
             PollOutcome::Partial => "partial",
+            PollOutcome::Throttled => "throttled",
             PollOutcome::Failure => "failure",
         };
         self.count_outcome(POLLS, outcome, 1);
@@ -379,6 +386,18 @@ impl Observer for ConnectorMetrics {
 
     fn unanswered(&self) {
         self.requested("error");
+    }
+
+    fn saved(&self, quota: f64) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "what a request costs: positive, and far below 2^53"
+        )]
+        let quota = quota.round() as u64;
+        counter!(QUOTA_SAVED,
+            "connector" => self.connector.clone(), "provider" => self.provider.clone())
+        .increment(quota);
     }
 
     fn suspended(&self, _server: &str, pause: Option<Duration>) {
@@ -534,6 +553,7 @@ fn gauge(name: &str, status: &ConnectorStatus) -> Option<f64> {
             Health::Unhealthy => 2.0,
         }),
         CIRCUIT_OPEN => Some(count(status.suspended_until.len() as u64)),
+        THROTTLED_UNTIL => status.throttled_until.map(unix_seconds),
         CONSECUTIVE_FAILURES => Some(f64::from(status.consecutive_failures)),
         LEASE_HELD => Some(if status.epoch.is_some() { 1.0 } else { 0.0 }),
         LEASE_EPOCH => status.epoch.map(count),
@@ -619,6 +639,7 @@ mod tests {
             ..crate::registry::QueueStatus::default()
         });
         status.last_success_time = Some(Timestamp::UNIX_EPOCH);
+        status.throttled_until = Some(Timestamp::UNIX_EPOCH);
         status.next_poll_time = Some(Timestamp::UNIX_EPOCH);
         let registry = ConnectorRegistry::default();
         registry.insert(status);

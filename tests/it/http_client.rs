@@ -275,12 +275,12 @@ async fn failures_to_connect_are_told_apart() {
         ),
         (
             hangs_up.url.to_string(),
-            TransportKind::Connect,
+            TransportKind::Lost,
             "without an answer",
         ),
         (
             speaks_other.url.to_string(),
-            TransportKind::Connect,
+            TransportKind::Lost,
             "cannot get an answer",
         ),
         (

@@ -3,11 +3,11 @@
 use super::ManifestSource;
 use super::retriever::{self, ParentCache, Probe, Run};
 use super::template::Template;
-use crate::client::{FetchError, Response, without_query};
+use crate::client::{FetchError, Place, Response, without_query};
 use crate::json::{Pointer, Value, get, text_of};
 use crate::source::CheckReport;
 use crate::source::manifest::datetime::DateTime;
-use crate::source::manifest::metadata::{AboutCredentials, HealthCheck, Place};
+use crate::source::manifest::metadata::{AboutCredentials, HealthCheck};
 use crate::source::manifest::slice::StreamSlice;
 
 /// Partitions of a parent that are enough to try the streams below it.

@@ -1,6 +1,9 @@
-//! What a manifest makes of a connector's `providerConfig`: which values are secret, and which
-//! shape what is read.
+//! What a manifest makes of a connector's `providerConfig`: which values are secret, which name the
+//! credential, and which shape what is read.
 
+use super::catalog::Manifest;
+use crate::client::identify;
+use crate::connector::ConnectorConfig;
 use crate::json::{Ignored, Map, Value, canonical_hash};
 
 /// The values of all fields that the spec marks with `airbyte_secret`.
@@ -8,6 +11,23 @@ pub(super) fn secrets(config: &Value, spec: &serde_json::Value) -> Vec<String> {
     let mut found = Vec::new();
     visit(config, spec, &mut |value| found.push(text_of(value)));
     found
+}
+
+impl Manifest {
+    /// Names the credential that a connector uses, without saying anything about it: two connectors
+    /// with the same name count as one towards the provider.
+    pub fn credential_of(&self, connector: &ConnectorConfig) -> String {
+        let config = connector.provider.to_value();
+        let mut values = secrets(&config, &self.spec);
+        let own = self.metadata.auth.fields();
+        let given = |path: &str| path.split('.').try_fold(&config, |at, part| at.get(part));
+        values.extend(own.filter_map(given).map(text_of));
+        // Whatever fields they stand in, and however often.
+        values.sort_unstable();
+        values.dedup();
+        let parts: Vec<&str> = values.iter().map(String::as_str).collect();
+        identify(&parts)
+    }
 }
 
 fn text_of(value: &Value) -> String {

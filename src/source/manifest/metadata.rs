@@ -9,7 +9,7 @@ use super::feed::StreamRules;
 use super::fields::{self, kind_name, problem};
 use super::methods::{AuthMethods, Method};
 use super::template::Template;
-use crate::client::RateLimits;
+use crate::client::{Place, RateLimits};
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
 use crate::json::Pointer;
 use crate::webhook::{self, Webhooks};
@@ -38,7 +38,7 @@ pub struct Metadata {
     /// What refusals are about, where their status does not tell.
     pub(super) refusals: Refusals,
     /// How much the provider may be asked.
-    pub rate_limits: RateLimits,
+    pub rate_limits: Arc<RateLimits>,
     /// How deliveries of the provider are trusted and mapped.
     pub webhooks: Option<Arc<Webhooks>>,
     /// Streams that are only delivered and never read, and how their records become signals.
@@ -125,15 +125,6 @@ pub struct AboutCredentials {
     pub expires: Vec<Place>,
 }
 
-/// A place in an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Place {
-    /// In its body.
-    Body(Pointer),
-    /// A header, by its name in lower case.
-    Header(String),
-}
-
 /// Keys of `metadata.connector`.
 pub(crate) const CONNECTOR_KEYS: [&str; 15] = [
     "auth",
@@ -181,12 +172,6 @@ const HEALTH_KEYS: [&str; 9] = [
 ];
 const CREDENTIALS_KEYS: [&str; 4] = ["path", "identity", "permissions", "expires"];
 const REFUSAL_KEYS: [&str; 2] = ["credentials", "permission"];
-const RATE_KEYS: [&str; 4] = [
-    "requests_per_second",
-    "burst",
-    "concurrent_requests",
-    "strategy",
-];
 
 /// Reads `metadata.connector` of a manifest. `streams` are the names that `signals` may use.
 pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Vec<Problem>> {
@@ -240,7 +225,7 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
             "health_check" => metadata.health_check = reader.health_check(value, at),
             "auth" => metadata.auth = reader.auth(value, at),
             "refusals" => metadata.refusals = reader.refusals(value),
-            "rate_limits" => metadata.rate_limits = reader.rate(value),
+            "rate_limits" => metadata.rate_limits = Arc::new(reader.rate_limits(value)),
             "webhooks" => reader.webhooks(value, streams, &mut metadata),
             // Read by the parts of the worker that they are about.
             _ => {}
@@ -362,7 +347,7 @@ impl Reader {
         Some(version.to_owned())
     }
 
-    fn number(&mut self, key: &str, node: &Node) -> Option<f64> {
+    pub(super) fn number(&mut self, key: &str, node: &Node) -> Option<f64> {
         let number = match node.kind {
             Kind::Int(number) => i32::try_from(number).ok().map(f64::from),
             Kind::Float(number) => Some(number),
@@ -375,7 +360,7 @@ impl Reader {
         number
     }
 
-    fn seconds(&mut self, key: &str, node: &Node) -> Option<Duration> {
+    pub(super) fn seconds(&mut self, key: &str, node: &Node) -> Option<Duration> {
         self.number(key, node)
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
@@ -418,16 +403,20 @@ impl Reader {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
         };
-        let mut places = Vec::new();
-        for item in items {
-            match item.as_str() {
-                Some(name) if !name.is_empty() && !name.starts_with('/') => {
-                    places.push(Place::Header(name.to_ascii_lowercase()));
-                }
-                _ => places.extend(self.pointer(key, item).map(Place::Body)),
+        items
+            .iter()
+            .filter_map(|item| self.place(key, item))
+            .collect()
+    }
+
+    /// A pointer, which begins with a slash, or the name of a header.
+    pub(super) fn place(&mut self, key: &str, node: &Node) -> Option<Place> {
+        match node.as_str() {
+            Some(name) if !name.is_empty() && !name.starts_with('/') => {
+                Some(Place::Header(name.to_ascii_lowercase()))
             }
+            _ => self.pointer(key, node).map(Place::Body),
         }
-        places
     }
 
     /// Statuses of refusals.
@@ -631,38 +620,6 @@ impl Reader {
             }
         }
     }
-
-    fn rate(&mut self, node: &Node) -> RateLimits {
-        let mut limits = RateLimits::default();
-        for (key, at, value) in self.members("rate_limits", node, &RATE_KEYS) {
-            match key {
-                "requests_per_second" => limits.requests_per_second = self.number(key, value),
-                "burst" => {
-                    limits.burst = self.number(key, value);
-                    if node.get("requests_per_second").is_none() {
-                        self.complain(
-                            at,
-                            "rate_limits has a burst without requests_per_second",
-                            "add requests_per_second, at which the burst fills up again",
-                        );
-                    }
-                }
-                "concurrent_requests" => match value.kind {
-                    Kind::Int(most @ 1..=1000) => {
-                        limits.concurrent_requests = usize::try_from(most).ok();
-                    }
-                    _ => self.wrong(key, value, "a whole number from 1 to 1000"),
-                },
-                _ if value.as_str() != Some("token_bucket") => self.complain(
-                    value.at,
-                    "unknown strategy of rate_limits",
-                    "the only one is token_bucket",
-                ),
-                _ => {}
-            }
-        }
-        limits
-    }
 }
 
 #[cfg(test)]
@@ -713,7 +670,7 @@ metadata:
         assert_eq!(issues.skip, [404, 410]);
         assert_eq!(issues.requires, ["sites"]);
         assert_eq!(metadata.default_streams, [Arc::<str>::from("issues")]);
-        let limits = metadata.rate_limits;
+        let limits = &metadata.rate_limits;
         assert_eq!(limits.requests_per_second, Some(50.0));
         assert_eq!(
             (limits.burst, limits.concurrent_requests),

@@ -20,6 +20,8 @@ pub(super) struct Content {
     pub(super) connectors: BTreeMap<String, Connector>,
     pub(super) streams: HashMap<String, BTreeMap<u64, StreamEntry>>,
     pub(super) credentials: HashMap<String, Credential>,
+    /// Until when nobody shall ask a provider with a credential.
+    pub(super) waits: HashMap<String, Instant>,
     /// Ids are never used twice, even after a purge.
     pub(super) last_id: u64,
 }

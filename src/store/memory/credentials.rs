@@ -87,4 +87,18 @@ impl CredentialStore for MemoryStore {
         self.with_credential(id, |credential| credential.unlock(owner));
         Ok(())
     }
+
+    async fn make_credential_wait(&self, id: &str, wait: Duration) -> Result<(), StoreError> {
+        let (mut content, now) = (self.content(), Instant::now());
+        content.waits.retain(|_, until| *until > now);
+        let until = content.waits.entry(id.to_owned()).or_insert(now);
+        *until = (now + wait).max(*until);
+        Ok(())
+    }
+
+    async fn wait_of_credential(&self, id: &str) -> Result<Option<Duration>, StoreError> {
+        let until = self.content().waits.get(id).copied();
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        Ok(left.filter(|left| !left.is_zero()))
+    }
 }

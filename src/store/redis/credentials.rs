@@ -96,4 +96,21 @@ impl CredentialStore for RedisStore {
             .await
             .map(drop)
     }
+
+    async fn make_credential_wait(&self, id: &str, wait: Duration) -> Result<(), StoreError> {
+        let mut command = scripts::CREDENTIAL_WAIT.call(&[&self.keys.credential_wait(id)]);
+        command.arg(millis(wait).max(1));
+        self.run_credential(&scripts::CREDENTIAL_WAIT, &command)
+            .await
+            .map(drop)
+    }
+
+    async fn wait_of_credential(&self, id: &str) -> Result<Option<Duration>, StoreError> {
+        let mut command = redis::cmd("PTTL");
+        command.arg(self.keys.credential_wait(id));
+        let left: i64 = self.ask(&command).await?;
+        // Below zero: there is none.
+        let left = u64::try_from(left).ok().filter(|left| *left > 0);
+        Ok(left.map(Duration::from_millis))
+    }
 }

@@ -63,6 +63,11 @@ impl Keys {
         format!("{}credential:{id}", self.prefix)
     }
 
+    /// String that lasts as long as nobody shall ask a provider with a credential.
+    pub(super) fn credential_wait(&self, id: &str) -> String {
+        format!("{}credential:wait:{id}", self.prefix)
+    }
+
     /// Hash: counters and gauges.
     pub(super) fn metrics(&self, connector: &str) -> String {
         format!("{}metrics:connector:{connector}", self.prefix)

@@ -86,6 +86,10 @@ script!(
     CREDENTIAL_UNLOCK, "credential_unlock.lua"
 );
 script!(
+    /// Lets everybody wait with a credential.
+    CREDENTIAL_WAIT, "credential_wait.lua"
+);
+script!(
     /// Removes what every consumer group has read.
     TRIM, "trim.lua"
 );

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection, query};
+use sqlx::{Row as _, SqliteConnection, query, query_scalar};
 
 use super::SqliteStore;
 use super::error::Failure;
 use super::lease::now_ms;
 use crate::store::{CredentialLock, CredentialStore, Saved, StoreError, StoredCredential};
+
+/// Longest wait that a provider is believed.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// The row of a credential; empty when there is none.
 #[derive(Default)]
@@ -127,6 +130,27 @@ async fn unlock(connection: &mut SqliteConnection, id: &str, owner: &str) -> Res
     Ok(())
 }
 
+async fn make_wait(
+    connection: &mut SqliteConnection,
+    id: &str,
+    wait: Duration,
+) -> Result<(), Failure> {
+    let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 4);
+    query("DELETE FROM waits WHERE until_ms < ?")
+        .bind(now_ms())
+        .execute(&mut *connection)
+        .await?;
+    query(
+        "INSERT INTO waits (id, until_ms) VALUES (?1, ?2) \
+         ON CONFLICT (id) DO UPDATE SET until_ms = max(until_ms, ?2)",
+    )
+    .bind(id)
+    .bind(now_ms().saturating_add(wait))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 #[async_trait]
 impl CredentialStore for SqliteStore {
     async fn load_credential(&self, id: &str) -> Result<StoredCredential, StoreError> {
@@ -163,5 +187,25 @@ impl CredentialStore for SqliteStore {
     async fn unlock_credential(&self, id: &str, owner: &str) -> Result<(), StoreError> {
         let id = self.named(id);
         in_transaction!(self, |connection| unlock(connection, &id, owner))
+    }
+
+    async fn make_credential_wait(&self, id: &str, wait: Duration) -> Result<(), StoreError> {
+        let id = self.named(id);
+        in_transaction!(self, |connection| make_wait(connection, &id, wait))
+    }
+
+    async fn wait_of_credential(&self, id: &str) -> Result<Option<Duration>, StoreError> {
+        let id = self.named(id);
+        let until: Option<i64> = on_reader!(self, |connection| async {
+            let until = query_scalar("SELECT until_ms FROM waits WHERE id = ?")
+                .bind(&id)
+                .fetch_optional(connection)
+                .await?;
+            Ok::<_, Failure>(until)
+        })?;
+        let left = until.map_or(0, |until| until.saturating_sub(now_ms()));
+        let left = u64::try_from(left).ok().filter(|left| *left > 0);
+        // A wait beyond what any provider is believed was told before the clock was set back.
+        Ok(left.map(|left| Duration::from_millis(left).min(LONGEST_WAIT)))
     }
 }

@@ -11,7 +11,7 @@ use super::error::Failure;
 const APPLICATION_ID: i64 = 0x4357_7374;
 
 /// Steps from an empty file to the current layout.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE connectors (
         id             INTEGER PRIMARY KEY,
@@ -130,6 +130,13 @@ const MIGRATIONS: [&str; 3] = [
         lock_owner    TEXT,
         lock_until_ms INTEGER NOT NULL DEFAULT 0,
         lock_ttl_ms   INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    -- Until when nobody shall ask a provider with a credential; milliseconds since 1970.
+    CREATE TABLE waits (
+        id       TEXT PRIMARY KEY,
+        until_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
 ];

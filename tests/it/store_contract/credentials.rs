@@ -100,3 +100,20 @@ pub async fn of_many_saves_of_one_revision_one_counts(scene: Scene) {
     assert_eq!(kept, 1);
     assert_eq!(store.load_credential("c").await.unwrap().revision, 1);
 }
+
+pub async fn a_wait_with_a_credential_is_everybodys_until_it_ends(scene: Scene) {
+    let store = &scene.store;
+    assert_eq!(store.wait_of_credential("c").await.unwrap(), None);
+    store.make_credential_wait("c", LONG).await.unwrap();
+    // A shorter one changes nothing, nor does that of another.
+    let short = Duration::from_millis(60);
+    store.make_credential_wait("c", short).await.unwrap();
+    store.make_credential_wait("d", short).await.unwrap();
+    let left = store.wait_of_credential("c").await.unwrap().unwrap();
+    assert!(left <= LONG && left > LONG / 2, "{left:?}");
+    while let Some(left) = store.wait_of_credential("d").await.unwrap() {
+        assert!(left <= short, "{left:?}");
+        tokio::time::sleep(left).await;
+    }
+    assert!(store.wait_of_credential("c").await.unwrap().is_some());
+}

@@ -94,5 +94,6 @@ contract! {
         a_lock_is_busy_for_others_until_it_is_given_up,
         a_lock_that_ended_goes_to_the_next,
         a_save_replaces_the_revision_that_was_read_and_no_other,
-        of_many_saves_of_one_revision_one_counts;
+        of_many_saves_of_one_revision_one_counts,
+        a_wait_with_a_credential_is_everybodys_until_it_ends;
 }
