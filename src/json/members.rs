@@ -30,7 +30,7 @@ pub fn without_nulls(object: &[u8]) -> Cow<'_, [u8]> {
                 out.push(b',');
             }
             out.push(b'"');
-            out.extend_from_slice(key);
+            out.extend_from_slice(key.inner);
             out.extend_from_slice(b"\":");
             out.extend_from_slice(value);
         }

@@ -1,6 +1,6 @@
 //! Bytes → [`Value`].
 
-use super::scan::{MAX_DEPTH, Scanner};
+use super::scan::{MAX_DEPTH, Quoted, Scanner};
 use super::{Map, SyntaxError, Value, text_of};
 
 /// Parses one JSON document; nesting beyond 127 levels is an error.
@@ -42,8 +42,8 @@ fn parse_value(scanner: &mut Scanner<'_>, depth: u32) -> Result<Value, SyntaxErr
     }
 }
 
-fn string(inner: &[u8]) -> String {
-    match super::scan::unescape(inner) {
+fn string(quoted: Quoted<'_>) -> String {
+    match quoted.text() {
         std::borrow::Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         std::borrow::Cow::Owned(bytes) => String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),

@@ -126,6 +126,24 @@ fn hex4(inner: &[u8], at: usize) -> u32 {
         .unwrap_or(0xfffd)
 }
 
+/// A string as it stands between its quotes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quoted<'b> {
+    pub(super) inner: &'b [u8],
+    has_escapes: bool,
+}
+
+impl<'b> Quoted<'b> {
+    /// The bytes it stands for, see [`unescape`].
+    pub(super) fn text(self) -> Cow<'b, [u8]> {
+        if self.has_escapes {
+            unescape(self.inner)
+        } else {
+            Cow::Borrowed(self.inner)
+        }
+    }
+}
+
 /// A position in JSON bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Scanner<'b> {
@@ -191,8 +209,8 @@ impl<'b> Scanner<'b> {
         found
     }
 
-    /// A member's name and colon; gives the inside of the string.
-    pub(super) fn key(&mut self) -> Result<&'b [u8], SyntaxError> {
+    /// A member's name and colon.
+    pub(super) fn key(&mut self) -> Result<Quoted<'b>, SyntaxError> {
         if self.peek() != Some(b'"') {
             return self.error("expected a string key");
         }
@@ -204,12 +222,13 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    /// A string whose opening quote comes next; gives its inside, escapes and all.
-    pub(super) fn string(&mut self) -> Result<&'b [u8], SyntaxError> {
+    /// A string whose opening quote comes next.
+    pub(super) fn string(&mut self) -> Result<Quoted<'b>, SyntaxError> {
         const LOW: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = 0x8080_8080_8080_8080;
         let start = self.at + 1;
         self.at = start;
+        let mut has_escapes = false;
         loop {
             // Eight bytes at a time up to the first quote, backslash or control character.
             while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
@@ -230,9 +249,12 @@ impl<'b> Scanner<'b> {
                 Some(b'"') => {
                     let inner = &self.bytes[start..self.at];
                     self.at += 1;
-                    return Ok(inner);
+                    return Ok(Quoted { inner, has_escapes });
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    has_escapes = true;
+                    self.escape()?;
+                }
                 Some(0..0x20) => return self.error("control character in a string"),
                 Some(_) => self.at += 1,
                 None => return self.error("unterminated string"),
@@ -360,7 +382,7 @@ impl<'b> Scanner<'b> {
     /// Calls `each` for every member, placed at its value, which `each` must consume.
     pub(super) fn members(
         &mut self,
-        mut each: impl FnMut(&mut Self, &'b [u8]) -> Result<(), SyntaxError>,
+        mut each: impl FnMut(&mut Self, Quoted<'b>) -> Result<(), SyntaxError>,
     ) -> Result<(), SyntaxError> {
         self.at += 1;
         if self.eat(b'}') {
@@ -439,7 +461,7 @@ impl<'b> Scanner<'b> {
         };
         match bracket {
             Some(b'{') => self.members(|scanner, key| {
-                if unescape(key).as_ref() == first.as_bytes() {
+                if key.text().as_ref() == first.as_bytes() {
                     scanner.elements(rest, found)
                 } else {
                     scanner.skip_value()
@@ -466,7 +488,7 @@ impl<'b> Scanner<'b> {
                 self.at += 1;
                 while self.peek() == Some(b'"') {
                     let key = self.key()?;
-                    if unescape(key).as_ref() == part.as_bytes() {
+                    if key.text().as_ref() == part.as_bytes() {
                         return Ok(Some(()));
                     }
                     self.skip_value()?;

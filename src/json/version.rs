@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::scan::{MAX_DEPTH, Scanner, unescape};
+use super::scan::{MAX_DEPTH, Scanner};
 use super::{Pointer, SyntaxError, get, text_of};
 use crate::signal::Version;
 
@@ -134,13 +134,13 @@ fn hash_value(
         return scanner.error("nested too deeply");
     }
     match scanner.peek() {
-        Some(b'"') => Ok(mix(Tag::String, seed, &unescape(scanner.string()?))),
+        Some(b'"') => Ok(mix(Tag::String, seed, &scanner.string()?.text())),
         Some(b'{') => {
             // A sum does not depend on the order of its terms, and every term is a hash that is
             // seeded by its key.
             let (mut sum, mut count) = (0_u128, 0_u64);
             scanner.members(|scanner, key| {
-                let key = unescape(key);
+                let key = key.text();
                 let below = ignored.and_then(|tree| tree.below.get(key.as_ref()));
                 if below.is_some_and(|tree| tree.here) {
                     return scanner.skip_value();
@@ -186,6 +186,14 @@ fn hash_number(text: &[u8], seed: u64) -> u128 {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
+    // An integer that does not end in zero is spelled in one way only.
+    if text.len() <= 31 && unsigned.iter().all(u8::is_ascii_digit) && unsigned.last() != Some(&b'0')
+    {
+        let mut bytes = [0; 40];
+        bytes[0] = u8::from(negative);
+        bytes[1..=unsigned.len()].copy_from_slice(unsigned);
+        return mix(Tag::Number, seed, &bytes[..unsigned.len() + 9]);
+    }
     let mark = unsigned.iter().position(|byte| matches!(byte, b'e' | b'E'));
     let (mantissa, exponent) = unsigned.split_at(mark.unwrap_or(unsigned.len()));
     let exponent = match exponent {

@@ -16,8 +16,8 @@ pub(super) struct Reading {
 impl Reading {
     /// Starts to read from `state`.
     pub(super) fn start(source: Arc<dyn Source>, state: ReadState) -> Self {
-        // Two ahead: one page is detected, one is ready, one is being fetched.
-        let (sender, events) = Events::channel(1);
+        // Pages differ in what they cost: one is detected, up to two are ready, one is being fetched.
+        let (sender, events) = Events::channel(2);
         let mut task = JoinSet::new();
         task.spawn(async move { source.read(&state, &sender).await });
         Self { events, task }
