@@ -107,6 +107,8 @@ pub struct Page {
     pub done: Option<f64>,
     /// State fields to set in the commit that holds the last of these records.
     pub state: Vec<(String, Option<String>)>,
+    /// Records that are still there, of which nothing but the key is looked at.
+    pub seen: Vec<Bytes>,
     /// A part of the stream that was listed whole with this page and those before it.
     pub whole: Option<WholePart>,
 }

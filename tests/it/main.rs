@@ -38,4 +38,5 @@ mod sqlite_store;
 mod store_contract;
 mod supervisor;
 mod support;
+mod sweep;
 mod webhooks;

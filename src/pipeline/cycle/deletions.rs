@@ -39,6 +39,9 @@ impl WholeParts {
     fn hold(&self, key: &str, known: &KnownVersion) -> bool {
         // No key of a part begins with that of another.
         let upto = (Bound::Unbounded, Bound::Included(key));
+        if self.0.contains_key("") {
+            return true;
+        }
         let before = self.0.range::<str, _>(upto).next_back();
         before.is_some_and(|(prefix, since)| {
             key.starts_with(prefix)

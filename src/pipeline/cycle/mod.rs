@@ -258,12 +258,21 @@ impl<'c> Cycle<'c> {
         let now = self.pipeline.clock.now();
         let metrics = &self.pipeline.metrics;
         let fetched = (page.records.len() + page.rejected.len()) as u64;
-        metrics.page_read(&name, fetched, page.not_modified);
-        self.report.summary.pages += 1;
+        if page.whole.is_none() {
+            metrics.page_read(&name, fetched, page.not_modified);
+        }
+        // What only tells that a part was whole was no answer of its own.
+        self.report.summary.pages += u64::from(page.whole.is_none());
         self.report.summary.not_modified += u64::from(page.not_modified);
         self.report.summary.fetched += fetched;
 
         self.delete_named(&name, page.deleted).await?;
+        for record in &page.seen {
+            if let Some(table) = self.session.tables.get_mut(&name) {
+                let progress = &mut self.streams[page.stream];
+                progress.rejected += u64::from(!progress.rule.see(record, table));
+            }
+        }
         let mut skipped = 0;
         for record in &page.records {
             if self.batch.is_full(self.most) || self.batch.overflows_with(record.len()) {

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::cursor::DatetimeBasedCursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
-use super::feed::{Deleted, Deletions, Detail, Feed, Marks, StreamRules};
+use super::feed::{Deleted, Deletions, Detail, Feed, Marks, StreamRules, Sweep};
 use super::fields::{flag, list, optional, problem, required, text, type_of};
 use super::metadata::{AbsentList, SignalMetadata};
 use super::mode::Mode;
@@ -61,6 +61,8 @@ pub(super) struct Parts {
     pub(super) feed: Option<Box<Feed>>,
     /// A feed of what was deleted, beside what is read by dates.
     pub(super) deletions: Option<Box<Deletions>>,
+    /// A listing that only shows which records are still there.
+    pub(super) sweep: Option<Box<Sweep>>,
     /// What the keys of a partition's records begin with, where a partition that was listed whole
     /// finds deletions.
     pub(super) part_key: Vec<Expr>,
@@ -253,6 +255,7 @@ impl Builder<'_> {
             marks: None,
             feed: None,
             deletions: None,
+            sweep: None,
             part_key: Vec::new(),
             skips: signal.map(|signal| signal.skip.clone()).unwrap_or_default(),
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::overlay::{over_requester, over_retriever, requester_of, with};
 use super::{
     CursorRules, DeletionRules, Deletions, Detail, DetailRules, Feed, ListingRules, Marks, Start,
-    StreamRules,
+    StreamRules, Sweep,
 };
 use crate::document::{Kind, Node, Problem};
 use crate::source::manifest::fields::{list, optional, problem};
@@ -69,6 +69,12 @@ impl Builder<'_> {
         if let Some(deletions) = &rules.deletions {
             parts.deletions = Some(Box::new(self.deletions(node, signal, deletions)?));
         }
+        if let Some(sweep) = &rules.sweep {
+            parts.sweep = Some(Box::new(Sweep {
+                every: sweep.every.clone(),
+                parts: self.beside(node, signal, &sweep.retriever)?,
+            }));
+        }
         if let Some(cursor) = cursor {
             if cursor.marks.restart_at.is_some() && !parts.paginator.follows_addresses() {
                 return Err(problem(
@@ -108,12 +114,7 @@ impl Builder<'_> {
         signal: Option<&SignalMetadata>,
         rules: &DeletionRules,
     ) -> Result<Deletions, Problem> {
-        // The stream's own transformations, partitions and dates are of its records.
-        let mut feed = over_retriever(node, &rules.retriever);
-        for key in ["transformations", "incremental_sync"] {
-            feed = with(&feed, key, null());
-        }
-        let mut parts = self.parts(&feed, signal)?;
+        let mut parts = self.beside(node, signal, &rules.retriever)?;
         parts.deleted = Some(rules.deleted.clone());
         parts.marks = Some(rules.marks.clone());
         parts.requester.guard_host();
@@ -121,6 +122,20 @@ impl Builder<'_> {
             start: rules.start.clone(),
             parts,
         })
+    }
+
+    /// What is asked beside the stream itself, whose transformations and dates are of its records.
+    fn beside(
+        &self,
+        node: &Node,
+        signal: Option<&SignalMetadata>,
+        over: &Node,
+    ) -> Result<Parts, Problem> {
+        let mut node = over_retriever(node, over);
+        for key in ["transformations", "incremental_sync"] {
+            node = with(&node, key, null());
+        }
+        self.parts(&node, signal)
     }
 
     fn start(&self, listing: &Node, cursor: &CursorRules) -> Result<Option<Start>, Problem> {

@@ -3,8 +3,9 @@
 //! A stream with a `cursor` is read in full once and from then on by what its provider says has
 //! changed since an opaque token. Independently of that, `deleted` tells records that say of
 //! themselves that they are gone, and `detail` fetches the whole of a record that a listing only
-//! names. Two rules find deletions that a stream read by dates does not show: `deletions` is a feed
-//! that names what is gone, `part_key` lets a partition that was listed whole tell. `read` reads and checks the rules, `build` makes components of them.
+//! names. Rules find deletions that a stream read by dates does not show: `deletions` is a feed that
+//! names what is gone, `part_key` lets a partition that was listed whole tell, `sweep` lists every
+//! key now and then. `read` reads and checks the rules, `build` makes components of them.
 
 mod build;
 mod overlay;
@@ -29,6 +30,7 @@ pub(super) struct StreamRules {
     pub(super) detail: Option<DetailRules>,
     pub(super) deletions: Option<DeletionRules>,
     pub(super) listing: Option<ListingRules>,
+    pub(super) sweep: Option<SweepRules>,
     /// First parts of the key of every record of a partition.
     pub(super) part_key: Vec<Expr>,
     /// Identifies what is read, together with the stream itself.
@@ -62,6 +64,13 @@ pub(super) struct DeletionRules {
 pub(super) struct ListingRules {
     /// Holds for the configurations that want it; absent: all.
     when: Option<Expr>,
+    retriever: Node,
+}
+
+/// `sweep`: components as written, to be laid over the stream's own.
+#[derive(Debug, Clone)]
+pub(super) struct SweepRules {
+    every: Expr,
     retriever: Node,
 }
 
@@ -99,6 +108,14 @@ pub(super) struct Deletions {
     /// The token of a first read, which asks for nothing: what is gone was never known.
     pub(super) start: Expr,
     /// Read what was deleted since `token`.
+    pub(super) parts: Parts,
+}
+
+/// A listing of every record, read now and then only to see which are still there.
+#[derive(Debug, Clone)]
+pub(super) struct Sweep {
+    /// Time between two.
+    pub(super) every: Expr,
     pub(super) parts: Parts,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CursorRules, Deleted, DeletionRules, DetailRules, ListingRules, Marks, StreamRules};
+use super::{CursorRules, Deleted, DeletionRules, DetailRules, ListingRules, Marks, StreamRules, SweepRules};
 use crate::document::{Entry, Kind, Node, Problem};
 use crate::source::manifest::errors::Condition;
 use crate::source::manifest::expr::Expr;
@@ -11,13 +11,14 @@ use crate::source::manifest::metadata::Reader;
 use crate::source::manifest::resolve::resolve_part;
 use crate::source::manifest::support::first_unsupported;
 
-const STREAM_KEYS: [&str; 6] = [
+const STREAM_KEYS: [&str; 7] = [
     "cursor",
     "deleted",
     "detail",
     "deletions",
     "listing",
     "part_key",
+    "sweep",
 ];
 const CURSOR_KEYS: [&str; 6] = [
     "token",
@@ -86,6 +87,7 @@ impl Reader {
             detail: None,
             deletions: None,
             listing: None,
+            sweep: None,
             part_key: Vec::new(),
             value: node.to_value(),
         };
@@ -96,6 +98,7 @@ impl Reader {
                 "deleted" => rules.deleted = Some(Arc::new(self.deleted(&place, value))),
                 "deletions" => rules.deletions = self.deletions(&place, value),
                 "listing" => rules.listing = self.listing(&place, value, node),
+                "sweep" => rules.sweep = self.sweep(&place, value, node),
                 "part_key" => rules.part_key = self.part_key(value, node),
                 _ => rules.detail = self.detail(&place, value),
             }
@@ -108,11 +111,12 @@ impl Reader {
                 "move it into cursor",
             );
         }
-        if is_fed && (rules.deletions.is_some() || !rules.part_key.is_empty()) {
+        let finds = rules.deletions.is_some() || rules.sweep.is_some();
+        if is_fed && (finds || !rules.part_key.is_empty()) {
             self.complain(
                 node.at,
                 format!("{place} has a cursor, which finds deletions itself"),
-                "remove deletions and part_key",
+                "remove deletions, part_key and sweep",
             );
         }
         (self.problems.len() == before).then_some(rules)
@@ -229,6 +233,23 @@ impl Reader {
                 None => None,
             },
             retriever: self.retriever(place, "listing", node, &known)?,
+        })
+    }
+
+    fn sweep(&mut self, place: &str, node: &Node, owner: &Node) -> Option<SweepRules> {
+        let known = [&LISTING_KEYS[..], &["every"]].concat();
+        let retriever = self.retriever(place, "sweep", node, &known);
+        let Some(every) = node.get("every") else {
+            self.complain(
+                node.at,
+                format!("{place}.sweep does not say how often"),
+                "add every: P1D",
+            );
+            return None;
+        };
+        Some(SweepRules {
+            every: self.expr("every", every, owner)?,
+            retriever: retriever?,
         })
     }
 
@@ -368,7 +389,7 @@ impl Reader {
         }
         let mut retriever = node.clone();
         if let Kind::Map(entries) = &mut retriever.kind {
-            entries.retain(|entry| !matches!(&*entry.key, "reset_when" | "when"));
+            entries.retain(|entry| !matches!(&*entry.key, "reset_when" | "when" | "every"));
         }
         self.supported(resolve_part("SimpleRetriever", &retriever))
     }

@@ -1,16 +1,21 @@
 //! What a stream that is read by dates does not show by itself: which of its records are gone. A
-//! feed names them, or a partition that was listed whole tells by their absence.
+//! feed names them, or a partition that was listed whole, or a listing of all keys now and then,
+//! tells by their absence.
 
+use jiff::Timestamp;
+
+use super::guard::Found;
 use super::pages::{Pages, TOKEN};
 use super::reading::{Halt, Reading};
 use super::{Retriever, Run, Stored};
 use crate::client::FetchError;
 use crate::json::{Map, Value};
 use crate::source::manifest::cursor::Window;
-use crate::source::manifest::feed::Deletions;
+use crate::source::manifest::datetime::{DateTime, Span};
+use crate::source::manifest::feed::{Deletions, Sweep};
 use crate::source::manifest::partition::Partition;
 use crate::source::manifest::slice::StreamSlice;
-use crate::source::{Events, Page, WholePart};
+use crate::source::{Event, Events, Page, WholePart};
 
 /// How a partition is being read: whether all of it was listed, and from when on.
 pub(super) struct Part {
@@ -69,7 +74,7 @@ impl Reading<'_, '_> {
             }),
             ..Page::default()
         };
-        Ok(self.events.send(crate::source::Event::Page(page)).await?)
+        Ok(self.events.send(Event::Page(page)).await?)
     }
 }
 
@@ -119,8 +124,62 @@ impl Retriever<'_> {
                 deleted: page.deleted,
                 ..Page::default()
             };
-            events.send(crate::source::Event::Page(page)).await?;
+            events.send(Event::Page(page)).await?;
         }
         Ok(since)
+    }
+
+    /// Whether it is time to see which records are still there, when that was last known `at`.
+    pub(super) fn is_due(&self, sweep: &Sweep, at: Timestamp) -> Result<bool, Halt> {
+        let failed = |error: String| Halt::Failed(self.run.misconfigured(error));
+        let every = sweep.every.text(&self.run.context());
+        let every = every.map_err(|error| failed(error.to_string()))?;
+        if every.is_empty() {
+            return Ok(false);
+        }
+        let every = Span::parse(&every).map_err(|error| failed(format!("every: {error}")))?;
+        let before = DateTime::from_timestamp(self.run.clock.now()).minus(every);
+        Ok(before.is_ok_and(|before| at <= before.timestamp()))
+    }
+
+    /// Lists every record, only to see which are still there.
+    pub(super) async fn sweep(&self, sweep: &Sweep, events: &Events) -> Result<(), Halt> {
+        let (run, parts) = (&self.run, &sweep.parts);
+        let partitions = self.parents.partitions(run, &parts.routers, None).await;
+        let partitions = partitions.map_err(Halt::Failed)?;
+        if let Some(error) = partitions.failed {
+            return Err(Halt::Failed(error));
+        }
+        let mut is_whole = !partitions.counted;
+        for partition in &partitions.list {
+            let slice = partition.slice(Map::new());
+            let options = parts.slice_options.of(&slice, &run.context());
+            let options = options.map_err(|error| Halt::Failed(run.misconfigured(error)))?;
+            let mut pages = Pages::new(run, parts, &slice, options, None);
+            while let Some(page) = pages.next(None).await.map_err(Halt::Failed)? {
+                is_whole &= !page.lacks_list && page.skipped.is_none();
+                let page = Page {
+                    stream: self.index,
+                    seen: page.records,
+                    rejected: page.rejected,
+                    ..Page::default()
+                };
+                events.send(Event::Page(page)).await?;
+            }
+            is_whole &= !pages.is_counted() && pages.drift() == Found::Nothing;
+        }
+        if !is_whole {
+            tracing::debug!(stream = run.stream, "not every record may have been listed");
+            return Ok(());
+        }
+        let page = Page {
+            stream: self.index,
+            whole: Some(WholePart {
+                prefix: String::new(),
+                since: None,
+            }),
+            ..Page::default()
+        };
+        Ok(events.send(Event::Page(page)).await?)
     }
 }

@@ -132,6 +132,8 @@ struct Stored {
     freshness_text: Option<String>,
     /// How far the feed of deletions was read.
     deletions_since: Option<String>,
+    /// When it was last seen which records are still there.
+    swept: Option<Timestamp>,
     /// Of a stream that is read by tokens: one per partition.
     tokens: Option<Map>,
 }
@@ -237,6 +239,7 @@ impl Retriever<'_> {
                 .get("deletions")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
+            swept: value.get("swept").and_then(Value::as_str).and_then(instant),
             tokens: match value.get("tokens") {
                 Some(Value::Object(tokens)) => Some(tokens.clone()),
                 _ => None,
@@ -267,7 +270,8 @@ impl Retriever<'_> {
             .freshness
             .map(|at| at.to_string())
             .or_else(|| stored.freshness_text.clone());
-        if state.is_none() && fresh.is_none() && tally.deletions_since.is_none() {
+        let beside = tally.deletions_since.is_some() || tally.swept.is_some();
+        if state.is_none() && fresh.is_none() && !beside {
             return None;
         }
         let mut map = Map::new();
@@ -280,6 +284,9 @@ impl Retriever<'_> {
         }
         if let Some(since) = &tally.deletions_since {
             map.insert("deletions".to_owned(), since.as_str().into());
+        }
+        if let Some(swept) = tally.swept {
+            map.insert("swept".to_owned(), swept.to_string().into());
         }
         let text = Value::from(map).to_string();
         // A poll that found nothing new writes nothing.

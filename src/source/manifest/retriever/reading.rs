@@ -79,6 +79,8 @@ pub(super) struct Tally {
     pub(super) doubts: usize,
     /// How far the feed of deletions was read.
     pub(super) deletions_since: Option<String>,
+    /// When it was last seen which records are still there.
+    pub(super) swept: Option<Timestamp>,
 }
 
 impl Tally {
@@ -87,6 +89,7 @@ impl Tally {
         self.fresh > 0
             || (self.is_whole && self.parents.is_some())
             || self.deletions_since.is_some()
+            || self.swept.is_some()
     }
 
     /// How far the parents have been read, once everything below them has been.
@@ -129,16 +132,35 @@ impl Reading<'_, '_> {
     /// Reads the stream, and then what was deleted of it since the last read.
     pub(super) async fn all(&mut self, cursors: &mut Cursors) -> Result<(), Halt> {
         let retriever = self.retriever;
-        let Some(deletions) = &retriever.parts.deletions else {
-            return self.slices(cursors).await;
+        let deletions = retriever.parts.deletions.as_deref();
+        let since = match deletions {
+            Some(deletions) => Some(
+                retriever
+                    .deletions_since(deletions, self.stored)
+                    .map_err(Halt::Failed)?,
+            ),
+            None => None,
         };
-        let since = retriever.deletions_since(deletions, self.stored);
-        let since = since.map_err(Halt::Failed)?;
-        self.tally.deletions_since = Some(since.clone());
+        self.tally.deletions_since.clone_from(&since);
+        // Nothing that a first read finds can be gone already.
+        let now = retriever.run.clock.now();
+        let swept = self.stored.swept.unwrap_or(now);
+        self.tally.swept = retriever.parts.sweep.as_ref().map(|_| swept);
         self.slices(cursors).await?;
-        if self.stored.deletions_since.is_some() && self.limit.is_none() {
+        if self.limit.is_some() {
+            return Ok(());
+        }
+        if let (Some(deletions), Some(since), Some(_)) =
+            (deletions, since, &self.stored.deletions_since)
+        {
             let since = retriever.read_deletions(deletions, since, self.events);
             self.tally.deletions_since = Some(since.await?);
+        }
+        if let Some(sweep) = &retriever.parts.sweep
+            && retriever.is_due(sweep, swept)?
+        {
+            retriever.sweep(sweep, self.events).await?;
+            self.tally.swept = Some(now);
         }
         Ok(())
     }
@@ -375,7 +397,7 @@ impl Reading<'_, '_> {
             not_modified: page.not_modified,
             done: part,
             state,
-            whole: None,
+            ..Page::default()
         };
         self.events.send(Event::Page(page)).await?;
         if self.limit.is_some_and(|limit| self.tally.records >= limit) {
