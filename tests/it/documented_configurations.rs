@@ -37,6 +37,8 @@ fn environment() -> BTreeMap<String, String> {
         ("JIRA_REFRESH_TOKEN", "a-token"),
         ("GITHUB_APP_KEY", "-----BEGIN RSA PRIVATE KEY-----"),
         ("PLANE_API_KEY", "a-token"),
+        ("PLANE_CLIENT_ID", "an-id"),
+        ("PLANE_CLIENT_SECRET", "a-secret"),
         ("DD_API_KEY", "a-token"),
         ("DD_APP_KEY", "a-token"),
     ]
