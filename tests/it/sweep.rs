@@ -12,13 +12,20 @@ use crate::support::worker::{Ran, Worker};
 fn jira(asked: &Asked, is_deleted: bool) -> Reply {
     let issue = |id: &str| json!({ "id": id, "key": format!("A-{id}"), "fields": { "updated": "2026-02-01T10:00:00.000+0000" } });
     let query: std::collections::HashMap<String, String> = url::form_urlencoded::parse(
-        asked.target.split_once('?').map_or("", |(_, query)| query).as_bytes(),
+        asked
+            .target
+            .split_once('?')
+            .map_or("", |(_, query)| query)
+            .as_bytes(),
     )
     .into_owned()
     .collect();
     match query.get("fields").map(String::as_str) {
         Some("id") => {
-            assert_eq!(query["jql"], "(project = A) AND updated >= 0 ORDER BY key ASC");
+            assert_eq!(
+                query["jql"],
+                "(project = A) AND updated >= 0 ORDER BY key ASC"
+            );
             assert_eq!(query["maxResults"], "5000");
             match (is_deleted, query.get("nextPageToken")) {
                 (false, _) => Reply::json(json!({ "issues": [{ "id": "1" }, { "id": "2" }] })),

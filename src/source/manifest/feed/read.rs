@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{CursorRules, Deleted, DeletionRules, DetailRules, ListingRules, Marks, StreamRules, SweepRules};
+use super::{
+    CursorRules, Deleted, DeletionRules, DetailRules, ListingRules, Marks, StreamRules, SweepRules,
+};
 use crate::document::{Entry, Kind, Node, Problem};
 use crate::source::manifest::errors::Condition;
 use crate::source::manifest::expr::Expr;
