@@ -239,7 +239,7 @@ impl UniversalPollingConnector {
         }
     }
 
-    /// One cycle, stopped at a page boundary by whatever ends or changes the loop.
+    /// One cycle.
     async fn cycle(
         &mut self,
         wanted: &Wanted,
@@ -248,25 +248,8 @@ impl UniversalPollingConnector {
     ) -> (Result<CycleReport, CycleError>, Option<Interruption>) {
         let pipeline = self.pipeline(wanted);
         let stop = CancellationToken::new();
-        let mut interruption = None;
         let cycle = pipeline.run_cycle(session, &stop);
-        tokio::pin!(cycle);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut cycle => return (result, interruption),
-                () = self.stop.cancelled(), if interruption.is_none() => {
-                    interruption = Some(Interruption::Stop);
-                }
-                hold = keeper.over(), if interruption.is_none() => {
-                    interruption = Some(Interruption::Hold(hold));
-                }
-                () = changed(&mut self.wanted, wanted), if interruption.is_none() => {
-                    interruption = Some(Interruption::Changed);
-                }
-            }
-            stop.cancel();
-        }
+        self.until_done(cycle, &stop, wanted, keeper).await
     }
 
     /// Processes deliveries, unless something else comes first.
@@ -279,13 +262,25 @@ impl UniversalPollingConnector {
     ) -> (Result<(), CycleError>, Option<Interruption>) {
         let pipeline = self.pipeline(wanted);
         let stop = CancellationToken::new();
-        let mut interruption = None;
         let delivering = pipeline.deliver(session, attempts, &stop);
-        tokio::pin!(delivering);
+        self.until_done(delivering, &stop, wanted, keeper).await
+    }
+
+    /// Work that is told to `stop` at its next page boundary by the first thing that ends or
+    /// changes the loop.
+    async fn until_done<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        stop: &CancellationToken,
+        wanted: &Wanted,
+        keeper: &mut Keeper,
+    ) -> (T, Option<Interruption>) {
+        let mut interruption = None;
+        tokio::pin!(work);
         loop {
             tokio::select! {
                 biased;
-                result = &mut delivering => return (result, interruption),
+                result = &mut work => return (result, interruption),
                 () = self.stop.cancelled(), if interruption.is_none() => {
                     interruption = Some(Interruption::Stop);
                 }
