@@ -18,12 +18,15 @@
 mod api;
 mod looped;
 mod measure;
+#[path = "../support/server.rs"]
+mod server;
 
 use std::path::Path;
 use std::process::Command;
 
 use api::Api;
-use measure::{Figures, Redis, median, run};
+use measure::{Figures, median, run};
+use server::Redis;
 
 const MANIFEST: &str = include_str!("issues.yaml");
 
@@ -77,9 +80,9 @@ fn main() {
                 if phase == 2 {
                     api.change_one_percent();
                 }
-                let before = redis.entries();
+                let before = entries(&redis);
                 let measured = run(command);
-                let added = redis.entries() - before;
+                let added = entries(&redis) - before;
                 let expected = [options.items, 0, options.items / 100][phase];
                 assert_eq!(
                     added, expected,
@@ -94,6 +97,11 @@ fn main() {
         }
     }
     report(&options, &phases, &programs, &figures);
+}
+
+/// Entries of both programs' streams.
+fn entries(redis: &Redis) -> usize {
+    redis.number("XLEN loop") + redis.number("XLEN raw-input-signals")
 }
 
 /// `connector-worker poll` on a full-refresh manifest of the benchmark's own.

@@ -1,8 +1,6 @@
-//! A private Redis, and what one process cost by the kernel's account.
+//! What one process cost by the kernel's account.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -57,88 +55,4 @@ pub fn run(command: &mut Command) -> Figures {
     }
     assert!(child.wait().unwrap().success(), "{command:?} failed");
     figures
-}
-
-/// A server of the benchmark's own; killed with its handle.
-pub struct Redis {
-    child: Child,
-    port: u16,
-}
-
-impl Redis {
-    pub fn start(aof: bool) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let directory = std::env::temp_dir();
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
-            .args(["--appendonly", if aof { "yes" } else { "no" }])
-            .args(["--appenddirname", &format!("bench-aof-{port}"), "--dir"])
-            .arg(directory)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let redis = Self { child, port };
-        let started = Instant::now();
-        while TcpStream::connect(redis.address()).is_err() {
-            assert!(
-                started.elapsed() < Duration::from_secs(10),
-                "redis-server does not answer"
-            );
-            sleep(Duration::from_millis(20));
-        }
-        redis
-    }
-
-    pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    pub fn flush(&self) {
-        self.ask("FLUSHALL SYNC");
-    }
-
-    /// Entries of both programs' streams.
-    pub fn entries(&self) -> usize {
-        ["XLEN loop", "XLEN raw-input-signals"]
-            .iter()
-            .map(|command| self.number(command))
-            .sum()
-    }
-
-    fn number(&self, command: &str) -> usize {
-        self.ask(command)
-            .trim_start_matches(':')
-            .trim_end()
-            .parse()
-            .unwrap()
-    }
-
-    fn ask(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect(self.address()).unwrap();
-        write!(stream, "{command}\r\n").unwrap();
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).unwrap();
-        line
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ =
-            std::fs::remove_dir_all(std::env::temp_dir().join(format!("bench-aof-{}", self.port)));
-    }
 }
