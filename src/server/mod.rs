@@ -4,6 +4,7 @@
 //! registry and never touches the store or a provider, so that an outage of those cannot make the
 //! process look dead.
 
+mod accept;
 mod address;
 mod connectors;
 mod dashboard;
@@ -14,41 +15,28 @@ mod webhooks;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{interval, sleep, timeout};
+use tokio::net::TcpListener;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+
+use accept::Bounds;
 
 pub use address::{DEFAULT_PORT, HttpAddress};
 pub use router::Ops;
 pub use webhooks::{Hook, Hooks, Public, PublicBindError, PublicOptions, PublicServer};
 
-/// Bound on receiving a request's head, idle time on a kept connection included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bound on a connection as a whole: a client that reads its answers slowly ends here.
-const CONNECTION_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// Connections at a time. Beyond it new ones wait in the listener's queue.
-const MAX_CONNECTIONS: usize = 128;
-
-/// Bytes of a request's head; also what is buffered of a body, which no handler reads.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-
-/// How long answers under way may take once the listener stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Pause after a failed accept, which is nearly always "too many open files".
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// What a connection may take. No handler reads a body, so what is buffered of one is as small.
+const BOUNDS: Bounds = Bounds {
+    connections: 128,
+    head_timeout: Duration::from_secs(10),
+    connection_timeout: Duration::from_mins(5),
+    head_bytes: 16 * 1024,
+    headers: 100,
+    drain_timeout: Duration::from_secs(2),
+};
 
 /// What to do when the default port is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,75 +107,17 @@ impl Server {
     /// Answers requests until `shutdown`, then lets answers under way finish, for a bounded time.
     pub async fn serve(self, ops: Ops, shutdown: CancellationToken) {
         let metrics = ops.metrics.clone();
-        let service = TowerToHyperService::new(router::router(ops));
-        let connections = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut upkeep = interval(crate::telemetry::metrics::UPKEEP_EVERY);
-        loop {
-            let accepted = tokio::select! {
-                () = shutdown.cancelled() => break,
-                _ = upkeep.tick() => {
-                    metrics.upkeep();
-                    continue;
-                }
-                accepted = self.accept(&places) => accepted,
-            };
-            match accepted {
-                Ok((stream, place)) => {
-                    let serving = answer(stream, service.clone(), shutdown.clone());
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(error = %error, "cannot accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
+        let router = router::router(ops);
+        let upkeep = async {
+            let mut due = interval(crate::telemetry::metrics::UPKEEP_EVERY);
+            loop {
+                due.tick().await;
+                metrics.upkeep();
             }
+        };
+        tokio::select! {
+            () = accept::serve(self.listener, &BOUNDS, shutdown, |_| router.clone()) => {}
+            () = upkeep => {}
         }
-        drop(self.listener);
-        connections.close();
-        if timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
-            tracing::debug!("gave up on connections that did not finish");
-        }
-    }
-
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-    ) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-        // The semaphore is never closed; if it were, refusing connections is the right answer.
-        let place = Arc::clone(places)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        let (stream, _) = self.listener.accept().await?;
-        Ok((stream, place))
-    }
-}
-
-/// Serves one connection to its end. Errors are the client's: it went away or spoke no HTTP.
-async fn answer(
-    stream: TcpStream,
-    service: TowerToHyperService<Router>,
-    shutdown: CancellationToken,
-) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            timeout(DRAIN_TIMEOUT, connection).await.unwrap_or(Ok(()))
-        }
-        () = sleep(CONNECTION_TIMEOUT) => Ok(()),
-    };
-    if let Err(error) = ended {
-        tracing::trace!(error = %error, "connection to the operations listener ended early");
     }
 }
