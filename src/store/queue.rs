@@ -94,6 +94,8 @@ pub struct WaitingDelivery {
     pub entry: String,
     /// What was received.
     pub delivery: QueuedDelivery,
+    /// Attempts at it that were noted.
+    pub attempts: u32,
 }
 
 /// A delivery that a commit takes out of the queue.
@@ -165,6 +167,14 @@ pub trait QueueStore: Send + Sync {
         after: Option<&str>,
         count: usize,
     ) -> Result<Vec<WaitingDelivery>, StoreError>;
+
+    /// Notes one more attempt at each of the waiting entries `begun`, and forgets those at `done`.
+    async fn note_attempts(
+        &self,
+        connector: &str,
+        begun: &[String],
+        done: &[String],
+    ) -> Result<(), StoreError>;
 
     /// Returns when something was appended for `connector`; the caller bounds the wait. May
     /// return early or, rarely, late.

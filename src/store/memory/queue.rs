@@ -16,6 +16,7 @@ use crate::store::{StoreError, local_id, parse_local_id};
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<u64, QueuedDelivery>,
+    attempts: HashMap<u64, u32>,
     bytes: u64,
     /// When each id was claimed.
     ids: HashMap<[u8; 16], i64>,
@@ -83,6 +84,7 @@ impl Queue {
             let Some(delivery) = self.waiting.remove(&position) else {
                 continue;
             };
+            self.attempts.remove(&position);
             self.bytes = self.bytes.saturating_sub(delivery.bytes());
             if let Some(failed) = &one.failed {
                 self.last += 1;
@@ -141,9 +143,31 @@ impl QueueStore for MemoryStore {
                 .map(|(position, delivery)| WaitingDelivery {
                     entry: local_id(*position),
                     delivery: delivery.clone(),
+                    attempts: held.queue.attempts.get(position).copied().unwrap_or(0),
                 })
                 .collect()
         }))
+    }
+
+    async fn note_attempts(
+        &self,
+        connector: &str,
+        begun: &[String],
+        done: &[String],
+    ) -> Result<(), StoreError> {
+        self.with(connector, |held| {
+            for entry in done {
+                held.queue.attempts.remove(&parse_local_id(entry)?);
+            }
+            for entry in begun {
+                *held
+                    .queue
+                    .attempts
+                    .entry(parse_local_id(entry)?)
+                    .or_default() += 1;
+            }
+            Ok(())
+        })
     }
 
     async fn delivered(&self, _: &str) -> Result<(), StoreError> {

@@ -53,6 +53,11 @@ impl Keys {
         format!("{}connector-webhooks-{connector}:bytes", self.prefix)
     }
 
+    /// Hash: attempts at deliveries that wait, by their entry.
+    pub(super) fn delivery_attempts(&self, connector: &str) -> String {
+        format!("{}connector-webhooks-{connector}:attempts", self.prefix)
+    }
+
     /// Channel on which appended deliveries are announced.
     pub(super) fn arrived(&self, connector: &str) -> String {
         format!("{}connector-webhooks-arrived:{connector}", self.prefix)

@@ -1,5 +1,6 @@
 //! The queues of webhooks in Redis: a stream for each connector, the ids beside it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +24,9 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// Bound on one attempt.
 const ATTEMPT: Duration = Duration::from_millis(1_200);
+
+/// How long attempts are remembered after the last one was noted.
+const ATTEMPTS_KEPT_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
 /// Dead deliveries that one call replays.
 const REPLAYED_AT_ONCE: usize = 50;
@@ -61,14 +65,43 @@ impl QueueStore for RedisStore {
         after: Option<&str>,
         count: usize,
     ) -> Result<Vec<WaitingDelivery>, StoreError> {
-        let entries: Vec<RawEntry> = self
-            .ask(&range(&self.keys.deliveries(connector), after, count))
-            .await?;
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(range(&self.keys.deliveries(connector), after, count));
+        // Of what is under way: not many.
+        pipeline
+            .cmd("HGETALL")
+            .arg(self.keys.delivery_attempts(connector));
+        let answers = self.shared.pipe(&pipeline, RESPONSE_TIMEOUT).await;
+        let mut answers = self.checked(answers)?.into_iter();
+        let mut next = || answers.next().unwrap_or_default();
+        let entries: Vec<RawEntry> = self.checked(reply::from(next()))?;
+        let attempts: HashMap<String, u32> = self.checked(reply::from(next()))?;
         let waiting = entries.into_iter().map(|(entry, flat)| WaitingDelivery {
+            attempts: attempts.get(&entry).copied().unwrap_or(0),
             entry,
             delivery: Fields::of(flat).delivery,
         });
         Ok(waiting.collect())
+    }
+
+    async fn note_attempts(
+        &self,
+        connector: &str,
+        begun: &[String],
+        done: &[String],
+    ) -> Result<(), StoreError> {
+        let key = self.keys.delivery_attempts(connector);
+        let mut pipeline = redis::pipe();
+        if !done.is_empty() {
+            pipeline.cmd("HDEL").arg(&key).arg(done);
+        }
+        for entry in begun {
+            pipeline.cmd("HINCRBY").arg(&key).arg(entry).arg(1);
+        }
+        // What a worker left that never came back.
+        pipeline.cmd("PEXPIRE").arg(&key).arg(ATTEMPTS_KEPT_MS);
+        let answers = self.shared.pipe(&pipeline, RESPONSE_TIMEOUT).await;
+        self.checked(answers).map(drop)
     }
 
     async fn delivered(&self, connector: &str) -> Result<(), StoreError> {

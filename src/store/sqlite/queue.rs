@@ -14,8 +14,100 @@ use crate::store::queue::{
 };
 use crate::store::{StoreError, local_id, parse_local_id};
 
-/// A row of `deliveries` that waits.
-type Waiting = (i64, String, i64, Vec<u8>, Vec<u8>);
+/// A row of `deliveries`.
+struct Row {
+    position: i64,
+    id: String,
+    received_ms: i64,
+    head: Vec<u8>,
+    body: Vec<u8>,
+    attempts: i64,
+    died: String,
+    reason: Option<String>,
+}
+
+type Columns = (
+    i64,
+    String,
+    i64,
+    Vec<u8>,
+    Vec<u8>,
+    i64,
+    String,
+    Option<String>,
+);
+
+impl From<Columns> for Row {
+    fn from(columns: Columns) -> Self {
+        let (position, id, received_ms, head, body, attempts, died, reason) = columns;
+        Self {
+            position,
+            id,
+            received_ms,
+            head,
+            body,
+            attempts,
+            died,
+            reason,
+        }
+    }
+}
+
+impl Row {
+    fn entry(&self) -> String {
+        local_id(self.position.cast_unsigned())
+    }
+
+    fn attempts(&self) -> u32 {
+        u32::try_from(self.attempts).unwrap_or(0)
+    }
+
+    fn delivery(self) -> QueuedDelivery {
+        QueuedDelivery {
+            id: self.id,
+            received_ms: self.received_ms,
+            head: Bytes::from(self.head),
+            body: Bytes::from(self.body),
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Rows behind the entry `after`: those that wait, or the dead ones.
+    async fn rows(
+        &self,
+        connector: &str,
+        after: Option<&str>,
+        count: usize,
+        are_dead: bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        // Both are indexed by what the query says of the reason.
+        let rows = if are_dead {
+            "SELECT position, id, received_ms, head, body, attempts, died, reason FROM deliveries
+             WHERE connector = (SELECT id FROM connectors WHERE name = ?)
+             AND reason IS NOT NULL AND position > ? ORDER BY position LIMIT ?"
+        } else {
+            "SELECT position, id, received_ms, head, body, attempts, died, reason FROM deliveries
+             WHERE connector = (SELECT id FROM connectors WHERE name = ?)
+             AND reason IS NULL AND position > ? ORDER BY position LIMIT ?"
+        };
+        let name = self.named(connector);
+        let after = after.map_or(Ok(0), parse_local_id)?;
+        let work = async {
+            let mut reader = self.connections.read().await?;
+            let rows: Vec<Columns> = query_as(rows)
+                .bind(&name)
+                .bind(i64::try_from(after).unwrap_or(i64::MAX))
+                .bind(i64::try_from(count).unwrap_or(i64::MAX))
+                .fetch_all(reader.connection())
+                .await?;
+            reader.done();
+            Ok::<_, Failure>(rows)
+        };
+        let rows = work.await.map_err(self.trouble())?;
+        Ok(rows.into_iter().map(Row::from).collect())
+    }
+}
 
 #[async_trait]
 impl QueueStore for SqliteStore {
@@ -43,31 +135,53 @@ impl QueueStore for SqliteStore {
         after: Option<&str>,
         count: usize,
     ) -> Result<Vec<WaitingDelivery>, StoreError> {
-        let name = self.named(connector);
-        let after = after.map_or(Ok(0), parse_local_id)?;
-        let work = async {
-            let mut reader = self.connections.read().await?;
-            let rows: Vec<Waiting> = query_as(
-                "SELECT position, id, received_ms, head, body FROM deliveries
-                 WHERE connector = (SELECT id FROM connectors WHERE name = ?)
-                 AND reason IS NULL AND position > ? ORDER BY position LIMIT ?",
-            )
-            .bind(&name)
-            .bind(i64::try_from(after).unwrap_or(i64::MAX))
-            .bind(i64::try_from(count).unwrap_or(i64::MAX))
-            .fetch_all(reader.connection())
-            .await?;
-            reader.done();
-            Ok::<_, Failure>(rows)
-        };
-        let rows = work.await.map_err(self.trouble())?;
-        let waiting = rows
-            .into_iter()
-            .map(|(position, id, received_ms, head, body)| WaitingDelivery {
-                entry: local_id(position.cast_unsigned()),
-                delivery: delivery(id, received_ms, head, body),
-            });
+        let rows = self.rows(connector, after, count, false).await?;
+        let waiting = rows.into_iter().map(|row| WaitingDelivery {
+            entry: row.entry(),
+            attempts: row.attempts(),
+            delivery: row.delivery(),
+        });
         Ok(waiting.collect())
+    }
+
+    async fn note_attempts(
+        &self,
+        connector: &str,
+        begun: &[String],
+        done: &[String],
+    ) -> Result<(), StoreError> {
+        let name = self.named(connector);
+        let work = async {
+            let mut transaction = self.connections.write().await?;
+            let notes = [
+                (
+                    done,
+                    "UPDATE deliveries SET attempts = 0 WHERE position = ? AND reason IS NULL
+                     AND connector = (SELECT id FROM connectors WHERE name = ?)",
+                ),
+                (
+                    begun,
+                    "UPDATE deliveries SET attempts = attempts + 1
+                     WHERE position = ? AND reason IS NULL
+                     AND connector = (SELECT id FROM connectors WHERE name = ?)",
+                ),
+            ];
+            for (entries, update) in notes {
+                for entry in entries {
+                    let Ok(position) = parse_local_id(entry) else {
+                        continue;
+                    };
+                    query(update)
+                        .bind(i64::try_from(position).unwrap_or(i64::MAX))
+                        .bind(&name)
+                        .execute(transaction.connection())
+                        .await?;
+                }
+            }
+            transaction.commit().await?;
+            Ok::<_, Failure>(())
+        };
+        work.await.map_err(self.trouble())
     }
 
     async fn delivered(&self, _: &str) -> Result<(), StoreError> {
@@ -113,36 +227,16 @@ impl QueueStore for SqliteStore {
         after: Option<&str>,
         count: usize,
     ) -> Result<Vec<DeadDelivery>, StoreError> {
-        type Row = (i64, String, i64, Vec<u8>, Vec<u8>, String, String, i64);
-        let name = self.named(connector);
-        let after = after.map_or(Ok(0), parse_local_id)?;
-        let work = async {
-            let mut reader = self.connections.read().await?;
-            let rows: Vec<Row> = query_as(
-                "SELECT position, id, received_ms, head, body, died, reason, attempts
-                 FROM deliveries WHERE connector = (SELECT id FROM connectors WHERE name = ?)
-                 AND reason IS NOT NULL AND position > ? ORDER BY position LIMIT ?",
-            )
-            .bind(&name)
-            .bind(i64::try_from(after).unwrap_or(i64::MAX))
-            .bind(i64::try_from(count).unwrap_or(i64::MAX))
-            .fetch_all(reader.connection())
-            .await?;
-            reader.done();
-            Ok::<_, Failure>(rows)
-        };
-        let rows = work.await.map_err(self.trouble())?;
-        let dead = rows.into_iter().map(
-            |(position, id, received_ms, head, body, time, reason, attempts)| DeadDelivery {
-                entry: local_id(position.cast_unsigned()),
-                time,
-                failed: Failed {
-                    reason,
-                    attempts: u32::try_from(attempts).unwrap_or(0),
-                },
-                delivery: delivery(id, received_ms, head, body),
+        let rows = self.rows(connector, after, count, true).await?;
+        let dead = rows.into_iter().map(|mut row| DeadDelivery {
+            entry: row.entry(),
+            time: std::mem::take(&mut row.died),
+            failed: Failed {
+                reason: row.reason.take().unwrap_or_default(),
+                attempts: row.attempts(),
             },
-        );
+            delivery: row.delivery(),
+        });
         Ok(dead.collect())
     }
 
@@ -206,15 +300,6 @@ impl QueueStore for SqliteStore {
             Ok::<_, Failure>(purged)
         };
         work.await.map_err(self.trouble())
-    }
-}
-
-fn delivery(id: String, received_ms: i64, head: Vec<u8>, body: Vec<u8>) -> QueuedDelivery {
-    QueuedDelivery {
-        id,
-        received_ms,
-        head: Bytes::from(head),
-        body: Bytes::from(body),
     }
 }
 

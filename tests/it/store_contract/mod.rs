@@ -68,6 +68,7 @@ contract! {
         connectors_share_an_output_but_nothing_else;
     queueing:
         deliveries_wait_in_order_and_unchanged,
+        attempts_are_remembered_until_they_are_forgotten,
         an_id_is_queued_once,
         ids_are_forgotten_in_time_and_beyond_their_number,
         a_full_queue_takes_no_more_and_no_id,

@@ -71,6 +71,36 @@ pub async fn deliveries_wait_in_order_and_unchanged(scene: Scene) {
     assert!(scene.store.waiting("b", None, 10).await.unwrap().is_empty());
 }
 
+pub async fn attempts_are_remembered_until_they_are_forgotten(scene: Scene) {
+    append(&scene, &["1", "2", "3"]).await;
+    let entries: Vec<String> = waiting(&scene)
+        .await
+        .into_iter()
+        .map(|one| one.entry)
+        .collect();
+    let note = |begun: &[String], done: &[String]| {
+        let (begun, done) = (begun.to_vec(), done.to_vec());
+        let store = scene.store.clone();
+        async move { store.note_attempts("a", &begun, &done).await.unwrap() }
+    };
+    note(&entries[..2], &[]).await;
+    note(&entries[..1], &[]).await;
+    // Another connector's are its own.
+    scene.store.note_attempts("b", &entries, &[]).await.unwrap();
+    let attempts = async || -> Vec<u32> {
+        waiting(&scene)
+            .await
+            .iter()
+            .map(|one| one.attempts)
+            .collect()
+    };
+    assert_eq!(attempts().await, [2, 1, 0]);
+    note(&entries[2..], &entries[..1]).await;
+    assert_eq!(attempts().await, [0, 1, 1]);
+    note(&[], &[]).await;
+    assert_eq!(attempts().await, [0, 1, 1]);
+}
+
 pub async fn an_id_is_queued_once(scene: Scene) {
     use Enqueued::{Known, Queued};
     assert_eq!(
