@@ -114,6 +114,10 @@ impl Default for ChangeDetection {
 pub struct WebhookConfig {
     /// Secrets that a delivery may be signed with; several during a rotation.
     pub secrets: Vec<WebhookSecret>,
+    /// For whom and by whom identity tokens have to be made: audience and sender.
+    pub identity: Option<(Arc<str>, Arc<str>)>,
+    /// How deliveries are signed, as manifests say it; `None`: as the connector's manifest says.
+    pub signature: Option<Node>,
     /// Networks that deliveries may come from; empty: any.
     pub allow_ips: Vec<IpNet>,
     /// How long the id of a delivery is remembered. Default 7 days.
@@ -130,6 +134,8 @@ impl Default for WebhookConfig {
     fn default() -> Self {
         Self {
             secrets: Vec::new(),
+            identity: None,
+            signature: None,
             allow_ips: Vec::new(),
             dedupe: Duration::from_hours(7 * 24),
             max_ids: 1_000_000,

@@ -227,7 +227,7 @@ fn readable(source: &ManifestSource, wish: &Wish) -> Result<(), Vec<Problem>> {
     let config = &wish.config;
     let asked_for = |name| config.streams.is_empty() || config.streams.contains(name);
     let mut problems = Vec::new();
-    let mut is_any_left = false;
+    let mut is_any_left = !source.pushed().is_empty();
     for spec in source.streams().iter().filter(|spec| asked_for(&spec.name)) {
         match &spec.unavailable {
             None => is_any_left = true,
@@ -314,8 +314,8 @@ impl Configuration {
             .filter(|config| config.enabled)
         {
             let manifest = manifest_of(config, &self.catalog)?;
-            if let Some(webhooks) = &manifest.metadata.webhooks {
-                hooks.push((config.clone(), webhooks.clone()));
+            if let Some(webhooks) = manifest.webhooks(&config.webhook) {
+                hooks.push((config.clone(), webhooks));
             }
         }
         Ok(hooks)

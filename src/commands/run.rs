@@ -79,7 +79,9 @@ pub(super) async fn run(
         };
         background.spawn(server.serve(ops, listening.clone()));
     }
-    announce(&supervisor, &configuration, &*store, address.as_deref());
+    if runs {
+        announce(&supervisor, &configuration, &*store, address.as_deref());
+    }
     let receiving = CancellationToken::new();
     let mut receivers = JoinSet::new();
     if let (Some(public), Some(serve)) = (public, serve) {

@@ -46,7 +46,7 @@ async fn send(context: &Context, args: &SendArgs) -> Result<ExitCode> {
     let now = context.clock.now();
     let delivery = recorded.delivery((args.to.path(), args.to.query()), now);
     let mut delivery = delivery;
-    for place in &recorded.webhooks.id {
+    for place in recorded.webhooks.id.places() {
         if let Place::Header(name) = place
             && (args.id.is_some() || !delivery.headers.contains_key(name))
         {
@@ -56,9 +56,9 @@ async fn send(context: &Context, args: &SendArgs) -> Result<ExitCode> {
             break;
         }
     }
-    if let Scheme::Hmac(hmac) = scheme {
+    if let Scheme::Signature(signature) = scheme {
         // An id that is signed has a place even where nothing is deduplicated by it.
-        for part in &hmac.content {
+        for part in &signature.content {
             if let crate::webhook::Content::Header(name) = part
                 && !delivery.headers.contains_key(name)
             {
@@ -182,13 +182,14 @@ impl Recorded {
     /// The way to sign that the recording used, else the first.
     fn scheme(&self) -> Option<&Scheme> {
         let used = self.webhooks.schemes.iter().find(|scheme| match scheme {
-            Scheme::Hmac(hmac) => self.headers.contains_key(&hmac.header),
+            Scheme::Signature(signature) => self.headers.contains_key(&signature.header),
             Scheme::Token(token) => {
                 matches!(&token.place, Place::Header(name) if self.headers.contains_key(name))
             }
-            Scheme::Jwt(_) => false,
+            Scheme::Jwt(_) | Scheme::Oidc(_) => false,
         });
-        used.or(self.webhooks.schemes.first())
+        let mut signable = self.webhooks.schemes.iter();
+        used.or_else(|| signable.find(|scheme| !matches!(scheme, Scheme::Oidc(_))))
     }
 
     fn delivery(&self, target: (&str, Option<&str>), now: Timestamp) -> Delivery<Unverified> {
@@ -202,8 +203,8 @@ fn webhooks_of(context: &Context, args: &RecordedArgs) -> Result<Webhooks> {
         (Some(path), _) => Catalog::load_file(path).map_err(exit::Problems)?,
         (None, Some(provider)) => {
             let name = provider.replace('-', "_");
-            if let Some(scheme) = Scheme::preset(&name.to_ascii_lowercase()) {
-                return Ok(Webhooks::of_scheme(scheme));
+            if let Some(schemes) = Scheme::preset(&name.to_ascii_lowercase()) {
+                return Ok(Webhooks::of_schemes(schemes));
             }
             let catalog = context.catalog().map_err(exit::Problems)?;
             let Some(manifest) = catalog.get(&name.to_ascii_uppercase()) else {

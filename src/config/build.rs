@@ -146,8 +146,17 @@ impl Entry<'_> {
             register_secret(secret);
         }
         let allowed = self.list("webhook.allowIps");
+        let identity = self
+            .text("webhook.audience")
+            .zip(self.text("webhook.sender"));
+        let signature = self.setting("webhook.signature");
         Some(WebhookConfig {
             secrets: secrets.into_iter().map(WebhookSecret::from).collect(),
+            identity: identity.map(|(audience, sender)| (audience.into(), sender.into())),
+            signature: signature.and_then(|setting| match &setting.value {
+                Checked::Node(node) => Some(node.clone()),
+                _ => None,
+            }),
             allow_ips: allowed.into_iter().filter_map(network).collect(),
             dedupe: Duration::from_hours(24) * self.small("webhook.dedupeDays")?,
             max_ids: self.integer("webhook.maxIds")?,

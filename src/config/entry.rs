@@ -285,7 +285,9 @@ impl Entry<'_> {
         let Some(Checked::List(streams)) = self.own("streams").map(|s| &s.value) else {
             return;
         };
-        let known: Vec<&str> = manifest.streams.iter().map(|(name, _)| &**name).collect();
+        let delivered = manifest.metadata.pushed.iter().map(|(name, _)| &**name);
+        let read = manifest.streams.iter().map(|(name, _)| &**name);
+        let known: Vec<&str> = read.chain(delivered).collect();
         for (i, (stream, at)) in streams.iter().enumerate() {
             let field = format!("streams[{i}]");
             let place = self.place(*at, &field);
@@ -299,6 +301,7 @@ impl Entry<'_> {
                 continue;
             }
             match manifest.streams.iter().find(|(name, _)| **name == **stream) {
+                None if known.contains(&stream.as_str()) => {}
                 None => {
                     let message = format!("{shown} is no stream of type {}", manifest.kind);
                     let fix = suggest(stream, "its streams", known.iter().copied());
@@ -338,7 +341,7 @@ impl Entry<'_> {
     fn provider(&self, manifest: &Manifest, report: &mut Report) -> Node {
         let empty;
         let given = match self.own("providerConfig").map(|setting| &setting.value) {
-            Some(Checked::Provider(given)) => given,
+            Some(Checked::Node(given)) => given,
             // Of another kind: reported already.
             _ if self.node.get("providerConfig").is_some() => {
                 return Node::synthetic(Kind::Map(Vec::new()));

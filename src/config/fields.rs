@@ -47,6 +47,8 @@ pub(super) enum Rule {
     Path,
     /// A list of texts.
     List(Item),
+    /// A signature of deliveries, as manifests describe it.
+    Signature,
     /// An object that the connector type describes.
     Provider,
 }
@@ -306,6 +308,35 @@ pub(super) const FIELDS: &[Field] = &[
         unit: None,
         shared: false,
         doc: "Secrets that a delivery may be signed with; two during a rotation.",
+    },
+    Field {
+        path: "webhook.signature",
+        rule: Rule::Signature,
+        default: Default::Described("the type's"),
+        unit: None,
+        shared: false,
+        doc: "How deliveries are signed, instead of what the connector type says: a name \
+              (`standard_webhooks`, `svix`, `stripe`), an object such as `{ \"type\": \"hmac\", \
+              \"header\": \"X-Signature\" }`, or a list of them; see \
+              [webhooks.md](webhooks.md#what-a-manifest-says).",
+    },
+    Field {
+        path: "webhook.audience",
+        rule: Rule::Word(2048),
+        default: Default::Described("none"),
+        unit: None,
+        shared: false,
+        doc: "For whom identity tokens of deliveries have to be made: what the provider is told as \
+              their audience. Needs `webhook.sender`.",
+    },
+    Field {
+        path: "webhook.sender",
+        rule: Rule::Word(320),
+        default: Default::Described("none"),
+        unit: None,
+        shared: false,
+        doc: "Who identity tokens of deliveries have to name: the e-mail address of the account \
+              that sends them. Needs `webhook.audience`.",
     },
     Field {
         path: "webhook.allowIps",

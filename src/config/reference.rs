@@ -51,6 +51,7 @@ fn kind(field: &Field) -> &'static str {
         Rule::Integer { .. } => "whole number",
         Rule::Number { .. } => "number",
         Rule::List(_) => "list of texts",
+        Rule::Signature => "text, object or list",
         Rule::Provider => "object",
     }
 }
@@ -78,9 +79,12 @@ fn bounds(field: &Field) -> String {
         Rule::List(Item::Pointer) => "JSON pointers".to_owned(),
         Rule::List(Item::Network) => "IP addresses and networks".to_owned(),
         Rule::List(Item::Stream) => "streams of the type".to_owned(),
-        Rule::Kind | Rule::Flag | Rule::Path | Rule::List(Item::Secret) | Rule::Provider => {
-            String::new()
-        }
+        Rule::Kind
+        | Rule::Flag
+        | Rule::Path
+        | Rule::List(Item::Secret)
+        | Rule::Signature
+        | Rule::Provider => String::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::leaves::Leaves;
 use super::report::{Place, Report, kind_of, suggest};
 use super::texts::{flaw_of_item, flaw_of_name, flaw_of_word, is_bare_word, parse_flag};
 use crate::document::{Kind, Node, Position};
+use crate::webhook::read_schemes;
 
 /// A value that has its field's type and lies within its bounds.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +17,7 @@ pub(super) enum Checked {
     Number(f64),
     Text(String),
     List(Vec<(String, Position)>),
-    Provider(Node),
+    Node(Node),
 }
 
 /// A checked value and where it stands.
@@ -185,9 +186,10 @@ impl Reader<'_> {
         }
         let value = match field.rule {
             Rule::Provider => match &node.kind {
-                Kind::Map(_) => Some(Checked::Provider(node.clone())),
+                Kind::Map(_) => Some(Checked::Node(node.clone())),
                 _ => self.wrong_type(field.path, node, "an object"),
             },
+            Rule::Signature => self.signature(field, node).map(Checked::Node),
             Rule::Flag => self.flag(field, node).map(Checked::Flag),
             Rule::Integer { min, max } => self.integer(field, node, min, max).map(Checked::Integer),
             Rule::Number { min, max } => self.number(field, node, min, max).map(Checked::Number),
@@ -200,6 +202,18 @@ impl Reader<'_> {
             let setting = Setting { value, at: node.at };
             self.settings.0.insert(field.path, Some(setting));
         }
+    }
+
+    fn signature(&mut self, field: &Field, node: &Node) -> Option<Node> {
+        let (_, problems) = read_schemes(node);
+        for problem in &problems {
+            let at = problem.at.unwrap_or(node.at);
+            self.problem(at, field.path, &problem.message, problem.fix.clone());
+        }
+        // Where it stands makes no other connector of it.
+        problems
+            .is_empty()
+            .then(|| Node::of_value(&node.to_value()))
     }
 
     fn wrong_type<T>(&mut self, path: &str, node: &Node, expected: &str) -> Option<T> {

@@ -115,9 +115,20 @@ fn webhook(entry: &Entry<'_>, manifest: Option<&Manifest>, report: &mut Report) 
     };
     if manifest.metadata.webhooks.is_none() {
         let message = format!(
-            "type {} has no webhooks; nothing is received",
+            "type {} says nothing of webhooks: a trusted delivery only makes it poll at once",
             manifest.kind
         );
         report.warning(&entry.place(at, "webhook"), &message, None);
+        return;
+    }
+    let (audience, sender) = ("webhook.audience", "webhook.sender");
+    for (given, missing) in [(audience, sender), (sender, audience)] {
+        if let Some(setting) = entry.setting(given)
+            && entry.setting(missing).is_none()
+        {
+            let message = format!("does nothing without {missing}");
+            let fix = Some(format!("add {missing}"));
+            report.warning(&entry.place(setting.at, given), &message, fix);
+        }
     }
 }

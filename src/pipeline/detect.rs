@@ -95,28 +95,31 @@ impl Rule {
     /// The table is ahead of the store until the change is committed: whoever gives a change up
     /// must reload the table.
     pub fn detect(&self, record: &Bytes, table: &mut VersionTable, now: Timestamp) -> Detection {
-        self.examine(record, table, now, Via::Poll)
+        self.examine(record, None, table, now, Via::Poll)
     }
 
     /// As [`detect`](Self::detect), for a record that came outside a poll: what the current poll
-    /// has seen makes no difference and stays as it is.
+    /// has seen makes no difference and stays as it is. `key` takes the place of the record's own.
     pub fn detect_delivered(
         &self,
         record: &Bytes,
+        key: Option<&str>,
         table: &mut VersionTable,
         now: Timestamp,
     ) -> Detection {
-        self.examine(record, table, now, Via::Webhook)
+        self.examine(record, key, table, now, Via::Webhook)
     }
 
     fn examine(
         &self,
         record: &Bytes,
+        key: Option<&str>,
         table: &mut VersionTable,
         now: Timestamp,
         via: Via,
     ) -> Detection {
-        let key = match key_of(record, &self.subject) {
+        let key = key.map_or_else(|| key_of(record, &self.subject), |key| Ok(key.to_owned()));
+        let key = match key {
             Ok(key) => key,
             Err(reason) => return Detection::Rejected(reason),
         };
@@ -250,10 +253,14 @@ impl Rule {
     pub fn remove(
         &self,
         record: &[u8],
+        key: Option<&str>,
         table: &VersionTable,
         received: Timestamp,
     ) -> Result<Option<Removal>, String> {
-        let key = key_of(record, &self.subject)?;
+        let key = match key {
+            Some(key) => key.to_owned(),
+            None => key_of(record, &self.subject)?,
+        };
         let Some(known) = table
             .get(key_hash(&key))
             .filter(|known| !known.is_tombstone())

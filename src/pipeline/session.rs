@@ -4,11 +4,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::inbox::Inbox;
 use super::versions::{KeyHash, VersionTable, key_hash};
 use crate::store::{CycleStore, Lease, State, StoreError};
+
+/// How long after a delivery a listing may still lack what it brought.
+pub(super) const LISTING_LAG: Duration = Duration::from_mins(5);
+
+/// How exactly it is stored when a stream last changed by a delivery.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
 
 /// One tenure of a lease. Dropped whole when the store refuses a commit: the next tenure loads
 /// afresh, so memory is never ahead of the store.
@@ -32,6 +41,8 @@ pub struct Session {
     pub wake: bool,
     /// What deliveries changed lately: a listing that was read meanwhile may not show it.
     pub delivered: HashMap<Arc<str>, HashMap<KeyHash, Instant>>,
+    /// Until when a listing may lack what an earlier holder of the lease was delivered.
+    pub unsettled: HashMap<Arc<str>, Instant>,
     /// The tables hold changes that were given up: reload them before the next cycle.
     pub is_ahead: bool,
 }
@@ -53,9 +64,11 @@ impl Session {
             inbox: None,
             wake: false,
             delivered: HashMap::new(),
+            unsettled: HashMap::new(),
             is_ahead: false,
             lease,
         };
+        session.unsettled = session.fields.iter().filter_map(settles).collect();
         session.reload_versions(store, streams).await?;
         Ok(session)
     }
@@ -89,10 +102,27 @@ impl Session {
         of_stream.insert(key_hash(key), Instant::now());
     }
 
-    /// Whether a delivery changed the record since `since`.
-    pub fn was_delivered(&self, stream: &str, key: KeyHash, since: Instant) -> bool {
-        let at = self.delivered.get(stream).and_then(|keys| keys.get(&key));
-        at.is_some_and(|at| *at >= since)
+    /// What the next holder of the lease has to know of a stream that deliveries change; `None`
+    /// when it was told a moment ago.
+    pub fn note_change(&mut self, stream: &str) -> Option<(String, Option<String>)> {
+        let now = Timestamp::now().as_millisecond();
+        let field = format!("{DELIVERED}{stream}");
+        let noted = self
+            .fields
+            .get(&field)
+            .and_then(|at| at.parse::<i64>().ok());
+        let age = noted.map_or(i64::MAX, |noted| now.saturating_sub(noted));
+        if (0..i64::try_from(NOTED_EVERY.as_millis()).unwrap_or(0)).contains(&age) {
+            return None;
+        }
+        self.fields.insert(field.clone(), now.to_string());
+        Some((field, Some(now.to_string())))
+    }
+
+    /// Whether a listing of the stream may lack what an earlier holder of the lease was delivered.
+    pub fn is_unsettled(&self, stream: &str) -> bool {
+        let until = self.unsettled.get(stream);
+        until.is_some_and(|until| Instant::now() < *until)
     }
 
     /// Forgets what deliveries changed before `since`.
@@ -112,6 +142,18 @@ impl Session {
     pub fn versions(&self) -> u64 {
         self.tables.values().map(VersionTable::len).sum()
     }
+}
+
+/// State fields that say when a stream last changed by a delivery, in milliseconds since 1970.
+const DELIVERED: &str = "delivered:";
+
+fn settles((field, at): (&String, &String)) -> Option<(Arc<str>, Instant)> {
+    let stream = field.strip_prefix(DELIVERED)?;
+    let age = Timestamp::now()
+        .as_millisecond()
+        .saturating_sub(at.parse().ok()?);
+    let left = LISTING_LAG.checked_sub(Duration::from_millis(u64::try_from(age).unwrap_or(0)))?;
+    Some((stream.into(), Instant::now() + left))
 }
 
 /// `{stream}\0{key}` → stream and key.

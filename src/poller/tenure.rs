@@ -297,8 +297,9 @@ impl UniversalPollingConnector {
 
     /// Reads the connector's queue while it takes deliveries.
     fn open_inbox(&self, session: &mut Session, wanted: &Wanted) {
-        let is_wanted =
-            wanted.source.webhooks().is_some() && !wanted.config.webhook.secrets.is_empty();
+        let settings = &wanted.config.webhook;
+        let trusts_any = !settings.secrets.is_empty() || settings.identity.is_some();
+        let is_wanted = wanted.source.webhooks().is_some() && trusts_any;
         if is_wanted == session.inbox.is_some() {
             return;
         }

@@ -224,6 +224,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Whether a delivery is about something that the connector reads. The error is for people.
+    fn wants(&self, _delivery: &Bytes) -> Result<bool, String> {
+        Ok(true)
+    }
+
     /// The record of `stream` that `record` of a delivery is about, as the provider has it now;
     /// `None` when it has none.
     async fn fetch(

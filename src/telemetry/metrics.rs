@@ -124,7 +124,7 @@ metrics! {
     WEBHOOK_DURATION = "webhook_duration_seconds", Histogram(COMMIT_BUCKETS), Some(Unit::Seconds), [],
         "Time until a request of the public listener was answered, its body included.";
     WEBHOOKS_PROCESSED = "webhooks_processed_total", Counter, None, ["outcome"],
-        "Deliveries taken from the queue by outcome: processed, ignored (no route), retried, dead.";
+        "Deliveries taken from the queue by outcome: processed, ignored (no route, or not what the connector reads), retried, dead.";
     WEBHOOK_LAG = "webhook_lag_seconds", Histogram(POLL_BUCKETS), Some(Unit::Seconds), [],
         "Time from the receipt of a delivery to its processing.";
     WEBHOOK_IDS_EVICTED = "webhook_ids_evicted_total", Counter, None, [],

@@ -33,12 +33,10 @@ pub fn explain(
     delivery: &Delivery<Unverified>,
     now: Timestamp,
 ) -> Finding {
-    let verify = |secrets: &[WebhookSecret], delivery: Delivery<Unverified>| {
-        Verifier::new(webhooks, secrets)
-            .verify(delivery, now)
-            .map(drop)
+    let verify = |secrets: &[WebhookSecret], delivery: &Delivery<Unverified>| {
+        Verifier::new(webhooks, secrets).look(delivery, now)
     };
-    let refusal = match verify(secrets, delivery.clone()) {
+    let refusal = match verify(secrets, delivery) {
         Ok(()) => {
             return Finding {
                 accepted: true,
@@ -70,6 +68,11 @@ pub fn explain(
             "the signature, or a header that is signed, is missing or not as the provider writes it"
                 .to_owned()
         }
+        Refusal::UnknownKey => {
+            hints
+                .push("the receiver fetches the issuer's keys; here they are not known".to_owned());
+            "the token is signed with a key of its issuer that is not known here".to_owned()
+        }
         Refusal::Stale { age_seconds } => {
             hints.push(
                 "check the clocks of both machines; a recorded delivery needs --at TIME".to_owned(),
@@ -91,12 +94,12 @@ pub fn explain(
             for (body, what) in respelled(&delivery.body) {
                 let mut changed = delivery.clone();
                 changed.body = body;
-                if fits(verify(secrets, changed)) {
+                if fits(verify(secrets, &changed)) {
                     hints.push(format!("the body was changed after it was signed: it fits {what}; sign and verify the bytes as they were received"));
                 }
             }
             for (secret, what) in respelled_secrets(secrets, webhooks) {
-                if fits(verify(&[secret], delivery.clone())) {
+                if fits(verify(&[secret], delivery)) {
                     hints.push(format!("the secret is right but for {what}"));
                 }
             }
@@ -119,7 +122,7 @@ fn places(webhooks: &Webhooks) -> Vec<String> {
     let mut places = Vec::new();
     for scheme in &webhooks.schemes {
         match scheme {
-            Scheme::Hmac(hmac) => {
+            Scheme::Signature(hmac) => {
                 places.push(format!("header:{}", hmac.header));
                 if let Some(stamp) = &hmac.stamp
                     && let StampPlace::At(place) = &stamp.place
@@ -129,6 +132,7 @@ fn places(webhooks: &Webhooks) -> Vec<String> {
             }
             Scheme::Token(token) => places.push(token.place.to_string()),
             Scheme::Jwt(jwt) => places.push(jwt.place.to_string()),
+            Scheme::Oidc(oidc) => places.push(oidc.place.to_string()),
         }
     }
     places.dedup();
@@ -219,7 +223,7 @@ fn respelled_secrets(
         add(text.trim_matches(['"', '\'']), "the quotes around it");
         add(text.trim_start_matches("whsec_"), "the whsec_ before it");
         let wants_prefix = webhooks.schemes.iter().any(
-            |scheme| matches!(scheme, Scheme::Hmac(hmac) if matches!(&hmac.key, KeyForm::Text)),
+            |scheme| matches!(scheme, Scheme::Signature(scheme) if scheme.key == KeyForm::Text),
         );
         if wants_prefix {
             add(&format!("whsec_{text}"), "the missing whsec_ before it");
@@ -234,7 +238,7 @@ impl Webhooks {
     /// The time a delivery says it was signed at.
     pub fn signed_at(&self, delivery: &Delivery<Unverified>) -> Option<Timestamp> {
         self.schemes.iter().find_map(|scheme| {
-            let Scheme::Hmac(hmac) = scheme else {
+            let Scheme::Signature(hmac) = scheme else {
                 return None;
             };
             let stamp = hmac.stamp.as_ref()?;

@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
-use super::delivery::Delivery;
-use super::verify::{Refusal, encode_hex};
+use super::Place;
+use super::delivery::{Delivery, Unverified};
+use super::scheme::Jwt;
+use super::signature::encode_hex;
+use super::verify::Refusal;
 use crate::connector::WebhookSecret;
 
 /// Difference of clocks that is forgiven.
@@ -19,53 +24,106 @@ const LEEWAY_SECONDS: i64 = 60;
 
 #[derive(Deserialize)]
 struct Claims {
-    exp: i64,
-    #[serde(default)]
-    nbf: Option<i64>,
+    #[serde(flatten)]
+    times: Times,
     #[serde(default)]
     qsh: Option<String>,
 }
 
-/// Checks signature and times; where `request` is given also that the token was made for it.
-pub(super) fn check<S>(
+/// When a token holds.
+#[derive(Deserialize)]
+pub(super) struct Times {
+    exp: i64,
+    #[serde(default)]
+    nbf: Option<i64>,
+}
+
+impl Times {
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        let now = now.as_second();
+        let begins = self.nbf.unwrap_or(i64::MIN);
+        if now > self.exp.saturating_add(LEEWAY_SECONDS) {
+            let age_seconds = now.saturating_sub(self.exp);
+            return Err(Refusal::Stale { age_seconds });
+        }
+        if now.saturating_add(LEEWAY_SECONDS) < begins {
+            let age_seconds = now.saturating_sub(begins);
+            return Err(Refusal::Stale { age_seconds });
+        }
+        Ok(())
+    }
+}
+
+/// The token of a delivery.
+pub(super) fn token_of(
+    place: &Place,
+    prefix: &str,
+    delivery: &Delivery<Unverified>,
+) -> Result<String, Refusal> {
+    let found = place
+        .find(&delivery.headers, delivery.query.as_deref(), &[])
+        .ok_or(Refusal::Missing)?;
+    let token = found.strip_prefix(prefix).ok_or(Refusal::Malformed)?;
+    Ok(token.to_owned())
+}
+
+/// What a token claims, if `key` signed it. Its times are not looked at: they are compared with
+/// the clock that everything else goes by.
+pub(super) fn claims<C: DeserializeOwned>(
     token: &str,
-    secret: &WebhookSecret,
-    request: Option<&Delivery<S>>,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let mut validation = Validation::new(Algorithm::HS256);
-    // Compared below, with the clock that everything else goes by.
+    key: &DecodingKey,
+    algorithm: Algorithm,
+) -> Result<C, Refusal> {
+    let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
-    let key = DecodingKey::from_secret(secret.expose().as_bytes());
-    let claims = decode::<Claims>(token, &key, &validation)
-        .map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::InvalidSignature => Refusal::Mismatch,
-            _ => Refusal::Malformed,
-        })?
-        .claims;
-    let now = now.as_second();
-    if now > claims.exp.saturating_add(LEEWAY_SECONDS) {
-        return Err(Refusal::Stale {
-            age_seconds: now.saturating_sub(claims.exp),
-        });
+    match decode::<C>(token, key, &validation) {
+        Ok(decoded) => Ok(decoded.claims),
+        Err(error) if *error.kind() == ErrorKind::InvalidSignature => Err(Refusal::Mismatch),
+        Err(_) => Err(Refusal::Malformed),
     }
-    if let Some(from) = claims.nbf
-        && now.saturating_add(LEEWAY_SECONDS) < from
-    {
-        return Err(Refusal::Stale {
-            age_seconds: now.saturating_sub(from),
-        });
-    }
-    if let Some(request) = request {
-        let given = claims.qsh.ok_or(Refusal::Malformed)?;
-        let wanted = query_hash(request);
-        if !bool::from(given.as_bytes().ct_eq(wanted.as_bytes())) {
-            return Err(Refusal::Mismatch);
+}
+
+/// Checks signature and times, and where the scheme says so that the token was made for this
+/// request.
+pub(super) fn check(
+    scheme: &Jwt,
+    secrets: &[WebhookSecret],
+    delivery: &Delivery<Unverified>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let token = token_of(&scheme.place, &scheme.prefix, delivery)?;
+    let mut closest = Refusal::Malformed;
+    for secret in secrets {
+        match check_with(&token, secret, scheme.query_hash.then_some(delivery), now) {
+            Ok(()) => return Ok(()),
+            Err(refusal) if refusal.closeness() > closest.closeness() => closest = refusal,
+            Err(_) => {}
         }
     }
-    Ok(())
+    Err(closest)
+}
+
+fn check_with(
+    token: &str,
+    secret: &WebhookSecret,
+    request: Option<&Delivery<Unverified>>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let key = DecodingKey::from_secret(secret.expose().as_bytes());
+    let claims: Claims = claims(token, &key, Algorithm::HS256)?;
+    claims.times.check(now)?;
+    let Some(request) = request else {
+        return Ok(());
+    };
+    let given = claims.qsh.ok_or(Refusal::Malformed)?;
+    let wanted = query_hash(request);
+    if bool::from(given.as_bytes().ct_eq(wanted.as_bytes())) {
+        Ok(())
+    } else {
+        Err(Refusal::Mismatch)
+    }
 }
 
 /// The hash of a request's method, path and sorted parameters, without the token itself:

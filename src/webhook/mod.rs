@@ -8,25 +8,31 @@
 mod delivery;
 mod explain;
 mod jwt;
+mod oidc;
 mod payload;
 mod place;
 mod read;
 mod routing;
 mod scheme;
 mod sign;
+mod signature;
 mod spec;
 mod stored;
+mod token;
 mod verify;
 
 pub use delivery::{Delivery, Unverified, Verified};
 pub use explain::{Finding, explain};
+pub use oidc::{Identity, KeySet, NoKeys};
 pub use payload::{Payload, Unreadable};
 pub use place::{InvalidPlace, Place};
-pub use read::read;
+pub use read::{read, read_schemes};
 pub use routing::{Mapped, Unmappable};
 pub use scheme::{
-    Content, Encoding, Hash, Hmac, Jwt, KeyForm, Scheme, Stamp, StampPlace, Token, Unit,
+    Algorithm, Content, Encoding, Jwt, KeyForm, Oidc, Scheme, Signature, Stamp, StampPlace, Token,
+    Unit,
 };
 pub use sign::{Signed, Unsignable, sign};
-pub use spec::{Action, Change, Detail, Handshake, Pattern, Route, Webhooks};
+pub use spec::{Action, Change, Detail, Handshake, Id, Pattern, Route, Webhooks};
+pub use stored::Kept;
 pub use verify::{Refusal, Verifier};

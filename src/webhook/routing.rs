@@ -8,10 +8,10 @@ use thiserror::Error;
 
 use super::delivery::{Delivery, Verified};
 use super::payload::Payload;
-use super::place::Place;
-use super::spec::{Action, Change, Route, Webhooks};
-use super::verify::encode_hex;
-use crate::json;
+use super::place::{Place, scalar};
+use super::signature::encode_hex;
+use super::spec::{Action, Change, Id, Route, Webhooks};
+use crate::json::{self, Pointer};
 
 /// A longer id is no id: its hash takes its place.
 const MAX_ID_BYTES: usize = 200;
@@ -23,6 +23,8 @@ pub struct Mapped {
     pub stream: Arc<str>,
     /// Each a slice of the body.
     pub records: Vec<Bytes>,
+    /// The key of the record, where it lacks one.
+    pub key: Option<String>,
     /// What happened to them.
     pub change: Change,
     /// Fetch each before it is looked at.
@@ -43,16 +45,18 @@ pub enum Unmappable {
 }
 
 impl Webhooks {
-    /// The id under which a delivery is known: a repetition of it has the same.
-    ///
-    /// Where the provider sends none, the same body to the same connector is the same delivery.
+    /// The id under which a delivery is known: a repetition of it has the same, as [`Id`] says.
     pub fn id_of(
         &self,
         connector: &str,
         delivery: &Delivery<Verified>,
         payload: &Payload,
     ) -> String {
-        let found = self.id.iter().find_map(|place| {
+        let places = match &self.id {
+            Id::At(places) => places,
+            Id::None => return format!("own:{:032x}", rand::random::<u128>()),
+        };
+        let found = places.iter().find_map(|place| {
             let id = self.find(place, delivery, payload)?;
             (!id.is_empty()).then_some(id)
         });
@@ -129,6 +133,7 @@ impl Route {
         let Action::Publish {
             stream,
             record,
+            key,
             change,
             refetch,
         } = &self.action
@@ -136,17 +141,24 @@ impl Route {
             return Ok(None);
         };
         let path: Vec<&str> = record.parts().iter().map(String::as_str).collect();
+        let missing = |pointer: &Pointer| Unmappable::NoRecord {
+            event: event.to_owned(),
+            pointer: pointer.to_string(),
+        };
         let found = json::elements(payload.bytes(), &path).ok().flatten();
-        let Some(ranges) = found else {
-            return Err(Unmappable::NoRecord {
-                event: event.to_owned(),
-                pointer: record.to_string(),
-            });
+        let ranges = found.ok_or_else(|| missing(record))?;
+        let key = match key {
+            Some(pointer) => {
+                let key = scalar(payload.bytes(), pointer).filter(|key| !key.is_empty());
+                Some(key.ok_or_else(|| missing(pointer))?.into_owned())
+            }
+            None => None,
         };
         let records = ranges.into_iter().map(|range| payload.bytes().slice(range));
         Ok(Some(Mapped {
             stream: stream.clone(),
             records: records.collect(),
+            key,
             change: *change,
             refetch: *refetch,
         }))

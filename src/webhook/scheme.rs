@@ -2,6 +2,7 @@
 //! the combinations that many providers share.
 
 use http::HeaderName;
+use url::Url;
 
 use super::Place;
 use crate::json::Pointer;
@@ -9,28 +10,30 @@ use crate::json::Pointer;
 /// One way to prove it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scheme {
-    /// A keyed hash over headers and body.
-    Hmac(Hmac),
+    /// A signature over headers and body.
+    Signature(Signature),
     /// The secret itself.
     Token(Token),
     /// A signed token that says who asks, but nothing of the body.
     Jwt(Jwt),
+    /// The same, signed by an identity provider for whoever sends.
+    Oidc(Oidc),
 }
 
-/// A keyed hash (HMAC) over parts of the delivery.
+/// A signature over parts of the delivery.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Hmac {
-    /// Hash function.
-    pub hash: Hash,
+pub struct Signature {
+    /// How it is computed.
+    pub algorithm: Algorithm,
     /// Header with the signature.
     pub header: HeaderName,
     /// Between several signatures in the header; `None`: there is one.
     pub separator: Option<char>,
     /// What a signature begins with; of a list, those that do not are no signatures.
     pub prefix: String,
-    /// How the hash is written.
+    /// How it is written.
     pub encoding: Encoding,
-    /// What is hashed.
+    /// What is signed.
     pub content: Vec<Content>,
     /// How the secret becomes the key.
     pub key: KeyForm,
@@ -38,16 +41,18 @@ pub struct Hmac {
     pub stamp: Option<Stamp>,
 }
 
-/// Hash functions that are not broken.
+/// Algorithms that are not broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hash {
-    /// SHA-256.
+pub enum Algorithm {
+    /// HMAC with SHA-256.
     Sha256,
-    /// SHA-512.
+    /// HMAC with SHA-512.
     Sha512,
+    /// Ed25519: the secret is the sender's public key.
+    Ed25519,
 }
 
-/// Ways to write a hash.
+/// Ways to write a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Hexadecimal digits.
@@ -56,7 +61,7 @@ pub enum Encoding {
     Base64,
 }
 
-/// A part of what is hashed.
+/// A part of what is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// Itself.
@@ -79,6 +84,8 @@ pub enum KeyForm {
         /// `whsec_`.
         prefix: String,
     },
+    /// What its hexadecimal digits stand for.
+    Hex,
 }
 
 /// When a delivery was signed.
@@ -130,12 +137,28 @@ pub struct Jwt {
     pub query_hash: bool,
 }
 
+/// An identity token (`OpenID` Connect) that its provider signed with RS256 for whoever sends.
+///
+/// Any customer of that provider has tokens, so the connector says for whom (`webhook.audience`)
+/// and by whom (`webhook.sender`) they have to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Oidc {
+    /// Where it stands.
+    pub place: Place,
+    /// What stands before it: `Bearer `.
+    pub prefix: String,
+    /// What it may name as its issuer.
+    pub issuers: Vec<String>,
+    /// Where the issuer publishes its keys, as a JSON Web Key Set.
+    pub keys: Url,
+}
+
 /// Names of the schemes that need no description.
 pub(super) const PRESETS: [&str; 3] = ["standard_webhooks", "svix", "stripe"];
 
 impl Scheme {
-    /// The scheme that `PRESETS` calls so.
-    pub fn preset(name: &str) -> Option<Self> {
+    /// The schemes that `PRESETS` calls so.
+    pub fn preset(name: &str) -> Option<Vec<Self>> {
         match name {
             "standard_webhooks" => Some(standard(
                 "webhook-id",
@@ -143,8 +166,8 @@ impl Scheme {
                 "webhook-signature",
             )),
             "svix" => Some(standard("svix-id", "svix-timestamp", "svix-signature")),
-            "stripe" => Some(Self::Hmac(Hmac {
-                hash: Hash::Sha256,
+            "stripe" => Some(vec![Self::Signature(Signature {
+                algorithm: Algorithm::Sha256,
                 header: HeaderName::from_static("stripe-signature"),
                 separator: Some(','),
                 prefix: "v1=".to_owned(),
@@ -160,34 +183,42 @@ impl Scheme {
                     unit: Unit::Seconds,
                     tolerance_seconds: 300,
                 }),
-            })),
+            })]),
             _ => None,
         }
     }
 }
 
-/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
-fn standard(id: &'static str, timestamp: &'static str, signature: &'static str) -> Scheme {
-    Scheme::Hmac(Hmac {
-        hash: Hash::Sha256,
-        header: HeaderName::from_static(signature),
-        separator: Some(' '),
-        prefix: "v1,".to_owned(),
-        encoding: Encoding::Base64,
-        content: vec![
-            Content::Header(HeaderName::from_static(id)),
-            Content::Text(".".to_owned()),
-            Content::Timestamp,
-            Content::Text(".".to_owned()),
-            Content::Body,
-        ],
-        key: KeyForm::Base64 {
-            prefix: "whsec_".to_owned(),
-        },
-        stamp: Some(Stamp {
-            place: StampPlace::At(Place::Header(HeaderName::from_static(timestamp))),
-            unit: Unit::Seconds,
-            tolerance_seconds: 300,
-        }),
-    })
+/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>:
+/// with a shared secret, or with the public key of the sender.
+fn standard(id: &'static str, timestamp: &'static str, signature: &'static str) -> Vec<Scheme> {
+    let versions = [
+        (Algorithm::Sha256, "v1,", "whsec_"),
+        (Algorithm::Ed25519, "v1a,", "whpk_"),
+    ];
+    let scheme = |(algorithm, version, prefix): (_, &str, &str)| {
+        Scheme::Signature(Signature {
+            algorithm,
+            header: HeaderName::from_static(signature),
+            separator: Some(' '),
+            prefix: version.to_owned(),
+            encoding: Encoding::Base64,
+            content: vec![
+                Content::Header(HeaderName::from_static(id)),
+                Content::Text(".".to_owned()),
+                Content::Timestamp,
+                Content::Text(".".to_owned()),
+                Content::Body,
+            ],
+            key: KeyForm::Base64 {
+                prefix: prefix.to_owned(),
+            },
+            stamp: Some(Stamp {
+                place: StampPlace::At(Place::Header(HeaderName::from_static(timestamp))),
+                unit: Unit::Seconds,
+                tolerance_seconds: 300,
+            }),
+        })
+    };
+    versions.map(scheme).into()
 }

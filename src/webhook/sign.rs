@@ -1,7 +1,5 @@
 //! Signs a recorded delivery as its provider would: what `webhook send` sends.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -10,12 +8,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::delivery::Delivery;
-use super::place::scalar;
-use super::scheme::{Encoding, Hmac, Jwt, Scheme, Stamp, StampPlace, Token, Unit};
-use super::verify::{Key, encode_hex, key_of, tag};
-use super::{Place, jwt};
+use super::scheme::{Jwt, Scheme, Signature, Stamp, StampPlace, Token, Unit};
+use super::signature::{content, made};
+use super::{Place, jwt, token};
 use crate::connector::WebhookSecret;
-use crate::json::{self, Pointer};
 
 /// How long a token that is made here is valid.
 const TOKEN_SECONDS: i64 = 180;
@@ -35,7 +31,9 @@ pub struct Signed {
 #[derive(Debug, Error)]
 pub enum Unsignable {
     /// The secret has not the form that the scheme wants.
-    #[error("the secret is empty or not of the form that the scheme wants (base64)")]
+    #[error(
+        "the secret is empty or not of the form that the scheme wants (base64; of ed25519 the private key)"
+    )]
     Secret,
     /// The body has no time where the provider puts it.
     #[error("the body has no time at {0}")]
@@ -46,6 +44,9 @@ pub enum Unsignable {
     /// A header is signed that the delivery does not have.
     #[error("the delivery lacks a header that is part of the signature")]
     Header,
+    /// Only an identity provider can.
+    #[error("only its issuer can sign an identity token; use another of the manifest's signatures")]
+    Issuer,
     /// The value cannot stand in a header.
     #[error("the secret cannot stand in a header")]
     Value,
@@ -64,56 +65,47 @@ pub fn sign<S>(
         body: delivery.body.clone(),
     };
     match scheme {
-        Scheme::Hmac(hmac) => with_hmac(hmac, scheme, secret, &mut signed, now)?,
+        Scheme::Signature(scheme) => with_signature(scheme, secret, &mut signed, now)?,
         Scheme::Token(token) => with_token(token, secret, &mut signed)?,
         Scheme::Jwt(jwt) => with_jwt(jwt, secret, delivery, &mut signed, now)?,
+        Scheme::Oidc(_) => return Err(Unsignable::Issuer),
     }
     Ok(signed)
 }
 
-fn with_hmac(
-    hmac: &Hmac,
-    scheme: &Scheme,
+fn with_signature(
+    scheme: &Signature,
     secret: &WebhookSecret,
     signed: &mut Signed,
     now: Timestamp,
 ) -> Result<(), Unsignable> {
-    let Some(Key::Hmac(key)) = key_of(scheme, secret) else {
+    if secret.expose().is_empty() {
         return Err(Unsignable::Secret);
-    };
+    }
     let mut timestamp = None;
     let mut before = String::new();
-    if let Some(stamp) = &hmac.stamp {
+    if let Some(stamp) = &scheme.stamp {
         let text = now_in(stamp, now);
         match &stamp.place {
             StampPlace::Item(prefix) => {
-                before = format!("{prefix}{text}{}", hmac.separator.unwrap_or(','));
+                before = format!("{prefix}{text}{}", scheme.separator.unwrap_or(','));
             }
             StampPlace::At(Place::Header(name)) => {
                 signed.headers.insert(name, value_of(&text)?);
             }
             StampPlace::At(Place::Query(name)) => add_parameter(&mut signed.query, name, &text),
             StampPlace::At(Place::Body(pointer)) => {
-                signed.body = with_scalar(&signed.body, pointer, &text)
+                signed.body = token::with_scalar(&signed.body, pointer, &text)
                     .ok_or_else(|| Unsignable::Timestamp(pointer.to_string()))?;
             }
         }
         timestamp = Some(text);
     }
-    let tag = tag(
-        hmac,
-        &key,
-        &signed.headers,
-        timestamp.as_deref(),
-        &signed.body,
-    )
-    .ok_or(Unsignable::Header)?;
-    let encoded = match hmac.encoding {
-        Encoding::Hex => encode_hex(tag.as_ref()),
-        Encoding::Base64 => STANDARD.encode(tag.as_ref()),
-    };
-    let value = format!("{before}{}{encoded}", hmac.prefix);
-    signed.headers.insert(&hmac.header, value_of(&value)?);
+    let parts = content(scheme, &signed.headers, timestamp.as_deref(), &signed.body)
+        .ok_or(Unsignable::Header)?;
+    let value = made(scheme, secret, &parts).ok_or(Unsignable::Secret)?;
+    let value = format!("{before}{value}");
+    signed.headers.insert(&scheme.header, value_of(&value)?);
     Ok(())
 }
 
@@ -130,28 +122,8 @@ fn with_token(
         }
         Place::Query(name) => add_parameter(&mut signed.query, name, secret.expose()),
         Place::Body(pointer) => {
-            let mut text = Vec::new();
-            json::write_string(secret.expose(), &mut text);
-            let text = String::from_utf8_lossy(&text).into_owned();
-            let missing = || Unsignable::Token(pointer.to_string());
-            let path = |pointer: &Pointer| pointer.parts().to_vec();
-            let pointers = match &token.each {
-                None => vec![pointer.clone()],
-                Some(list) => {
-                    let parts = path(list);
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let elements = json::elements(&signed.body, &parts).ok().flatten();
-                    let count = elements.ok_or_else(missing)?.len();
-                    let nth = |n: usize| {
-                        let parts = path(list).into_iter().chain([n.to_string()]);
-                        Pointer::of(parts.chain(path(pointer)))
-                    };
-                    (0..count).map(nth).collect()
-                }
-            };
-            for pointer in pointers {
-                signed.body = with_scalar(&signed.body, &pointer, &text).ok_or_else(missing)?;
-            }
+            signed.body = token::replaced(token, &signed.body, secret.expose())
+                .ok_or_else(|| Unsignable::Token(pointer.to_string()))?;
         }
     }
     Ok(())
@@ -205,19 +177,6 @@ fn add_parameter(query: &mut Option<String>, name: &str, value: &str) {
     let mut out = url::form_urlencoded::Serializer::new(String::new());
     out.extend_pairs(kept).append_pair(name, value);
     *query = Some(out.finish());
-}
-
-/// `body` with another scalar at `pointer`, every other byte as it was.
-fn with_scalar(body: &Bytes, pointer: &Pointer, json: &str) -> Option<Bytes> {
-    scalar(body, pointer)?;
-    let old = json::get(body, pointer)?;
-    let start = old.as_ptr() as usize - body.as_ptr() as usize;
-    let end = start + old.len();
-    Some(
-        [&body[..start], json.as_bytes(), &body[end..]]
-            .concat()
-            .into(),
-    )
 }
 
 /// Headers that a recorded delivery needs beside its signature.

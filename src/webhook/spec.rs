@@ -19,29 +19,80 @@ pub struct Webhooks {
     pub schemes: Vec<Scheme>,
     /// Questions that a provider asks before it delivers.
     pub handshakes: Vec<Handshake>,
-    /// Where the id of a delivery stands; the first that is there counts.
-    pub id: Vec<Place>,
+    /// Which deliveries are the same.
+    pub id: Id,
     /// Parts of the event's name, joined by a dot; missing ones are left out.
     pub event: Vec<Place>,
     /// What becomes of an event; the first whose pattern fits counts.
     pub routes: Vec<(Pattern, Vec<Route>)>,
+    /// A template that sees `config` and `delivery`: false where the connector does not read what
+    /// the delivery is about.
+    pub select: Option<String>,
     /// How one record of a stream is fetched.
     pub details: BTreeMap<Arc<str>, Detail>,
+    /// Fields of the body that hold a secret: it is not kept.
+    pub redact: Vec<Pointer>,
     /// Largest body that is read.
     pub max_body_bytes: usize,
 }
 
-impl Webhooks {
-    /// A provider of which only the signature is known.
-    pub fn of_scheme(scheme: Scheme) -> Self {
+/// Which deliveries are the same.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Id {
+    /// Those with the same text at the first of these places that is there, else those with the
+    /// same body.
+    At(Vec<Place>),
+    /// None: the same body again means that something happened again.
+    None,
+}
+
+impl Id {
+    /// Places of the id.
+    pub fn places(&self) -> &[Place] {
+        match self {
+            Self::At(places) => places,
+            Self::None => &[],
+        }
+    }
+}
+
+impl Default for Webhooks {
+    /// Trusts nobody and does nothing.
+    fn default() -> Self {
         Self {
-            schemes: vec![scheme],
+            schemes: Vec::new(),
             handshakes: Vec::new(),
-            id: Vec::new(),
+            id: Id::At(Vec::new()),
             event: Vec::new(),
             routes: Vec::new(),
+            select: None,
             details: BTreeMap::new(),
+            redact: Vec::new(),
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+        }
+    }
+}
+
+impl Webhooks {
+    /// A provider of which only the signature is known.
+    pub fn of_schemes(schemes: Vec<Scheme>) -> Self {
+        Self {
+            schemes,
+            ..Self::default()
+        }
+    }
+
+    /// A provider whose deliveries, signed so, say only that something changed.
+    pub fn that_wake(schemes: Vec<Scheme>) -> Self {
+        let wake = Route {
+            when: Vec::new(),
+            action: Action::None,
+            wake: true,
+        };
+        Self {
+            id: Id::None,
+            routes: vec![(Pattern::from("*"), vec![wake])],
+            ..Self::of_schemes(schemes)
         }
     }
 }
@@ -112,6 +163,8 @@ pub enum Action {
         stream: Arc<str>,
         /// Where the record, or a list of them, stands in the body.
         record: Pointer,
+        /// Where the record's key stands in the body, where the record lacks it.
+        key: Option<Pointer>,
         /// What happened to them.
         change: Change,
         /// Fetch each record: the delivery shows too little of it, or in another shape.

@@ -41,6 +41,8 @@ fn environment() -> BTreeMap<String, String> {
         ("PLANE_CLIENT_SECRET", "a-secret"),
         ("DD_API_KEY", "a-token"),
         ("DD_APP_KEY", "a-token"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_a"),
+        ("ACME_SECRET", "a-secret"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

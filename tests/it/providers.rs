@@ -50,7 +50,11 @@ async fn providers_are_read_as_recorded() {
 #[test]
 fn every_built_in_provider_has_the_cases_that_go_wrong() {
     let catalog = Catalog::load(None).unwrap();
-    for manifest in catalog.kinds() {
+    // What is only delivered has nothing to read.
+    for manifest in catalog
+        .kinds()
+        .filter(|manifest| !manifest.streams.is_empty())
+    {
         let provider = root().join(manifest.kind.to_lowercase());
         for case in REQUIRED {
             let file = provider.join(case).join("signals.json");

@@ -146,6 +146,7 @@ fn of_field(field: &Field) -> Value {
             }
             json!({ "type": ["array", "string"], "items": items })
         }
+        Rule::Signature => json!({ "type": ["string", "object", "array"] }),
         Rule::Provider => json!({ "type": "object" }),
     };
     schema["description"] = json!(field.doc);

@@ -50,6 +50,7 @@ fn sample(field: &Field) -> Option<String> {
         (_, Rule::Integer { min, .. }) => (min + 7).to_string(),
         (_, Rule::Number { max, .. }) => max.to_string(),
         (_, Rule::Word(_)) => "other".to_owned(),
+        (_, Rule::Signature) => "svix".to_owned(),
         (_, Rule::List(Item::Pointer)) => "/a".to_owned(),
         (_, Rule::List(Item::Network)) => "192.0.2.7".to_owned(),
         (_, Rule::List(_)) => "x".to_owned(),
@@ -77,7 +78,7 @@ fn every_field_changes_the_connector_in_both_modes() {
 
         let value = match field.rule {
             Rule::List(_) => format!("[\"{sample}\"]"),
-            Rule::Word(_) => format!("\"{sample}\""),
+            Rule::Word(_) | Rule::Signature => format!("\"{sample}\""),
             _ => sample.clone(),
         };
         let lines = match field.split() {

@@ -66,6 +66,15 @@ impl Cycle<'_> {
             ));
             return Ok(true);
         }
+        if self.session.is_unsettled(name) {
+            tracing::info!(
+                connector.id = &*self.pipeline.config.name,
+                stream = &**name,
+                "deliveries just before this worker took over may be missing from the listing: \
+                 nothing is called deleted"
+            );
+            return Ok(false);
+        }
         let publish = self.publishes_deletions();
         let retention = self.pipeline.config.change_detection.retention_days;
         let retention = u16::try_from(retention).unwrap_or(u16::MAX);

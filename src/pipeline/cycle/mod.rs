@@ -23,6 +23,7 @@ use self::reading::Reading;
 use super::batch::{Batch, MAX_RECORDS};
 use super::commit::{Tenure, Writer};
 use super::detect::{Detection, Rule};
+use super::session::LISTING_LAG;
 use super::versions::VersionTable;
 use super::{Attempt, CycleError, CycleReport, Pipeline, Session};
 use crate::registry::PollSummary;
@@ -31,9 +32,6 @@ use crate::store::Commit;
 
 /// How long a few changes wait for more before they are committed.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
-
-/// How long after a delivery a listing may still lack what it brought.
-const LISTING_LAG: Duration = Duration::from_mins(5);
 
 /// Begins the reason of a dead letter that holds a record as received, not as selected and
 /// transformed.
@@ -163,6 +161,9 @@ impl<'c> Cycle<'c> {
         );
         if let Some(since) = self.started.checked_sub(LISTING_LAG) {
             self.session.forget_delivered(since);
+        }
+        for spec in self.pipeline.source.pushed() {
+            self.retire(&spec.name).await?;
         }
         while let Some(event) = self.next_event(&mut reading).await? {
             match event {
@@ -392,8 +393,8 @@ impl<'c> Cycle<'c> {
                 self.begin(stream);
                 let vanished = self.session.tables.get(&name).map_or(0, VersionTable::unseen);
                 if vanished == 0 || self.streams[stream].rejected > 0 {
-                    self.delete_vanished(stream, &name, None).await?;
-                    self.end_listing(stream, state, true).await?;
+                    let all = self.delete_vanished(stream, &name, None).await?;
+                    self.end_listing(stream, state, all).await?;
                 } else {
                     self.streams[stream].held.extend(state);
                     self.unconfirmed.push(stream);

@@ -32,7 +32,9 @@ pub(super) enum Rejection {
     Signature,
     /// Signed, and yet no JSON.
     Unreadable,
-    /// No room in the queue, or too many bodies at once.
+    /// Too many bodies at once.
+    Busy,
+    /// No room in the queue.
     Full,
     /// The store does not answer.
     Unavailable,
@@ -53,6 +55,7 @@ impl Rejection {
             Self::Broken => "body_incomplete",
             Self::Signature => "signature",
             Self::Unreadable => "unreadable",
+            Self::Busy => "too_many_bodies",
             Self::Full => "queue_full",
             Self::Unavailable => "store_unavailable",
         }
@@ -70,7 +73,7 @@ impl Rejection {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::Broken | Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::Signature => StatusCode::UNAUTHORIZED,
-            Self::Full | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Full | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -83,6 +86,7 @@ impl IntoResponse for Rejection {
         let headers = response.headers_mut();
         let retry_after = match self {
             Self::RateLimited { retry_after } => Some(retry_after),
+            Self::Busy => Some(1),
             Self::Full => Some(5),
             Self::Unavailable => Some(2),
             _ => None,
@@ -93,7 +97,7 @@ impl IntoResponse for Rejection {
         // What is left of the body would be read as the next request.
         if matches!(
             self,
-            Self::Head | Self::TooLarge | Self::SlowBody | Self::Broken | Self::Full
+            Self::Head | Self::TooLarge | Self::SlowBody | Self::Broken | Self::Busy
         ) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

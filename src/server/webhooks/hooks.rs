@@ -7,9 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 
 use super::appender::Appender;
+use super::issuer::Issuer;
 use crate::connector::ConnectorConfig;
 use crate::store::{QueueLimits, Store};
-use crate::webhook::{Verifier, Webhooks};
+use crate::webhook::{Identity, Kept, KeySet, Scheme, Verifier, Webhooks};
 
 /// Seconds between two log lines about refused deliveries of one connector.
 const LOG_EVERY_SECONDS: i64 = 10;
@@ -20,6 +21,9 @@ pub struct Hook {
     pub(super) config: Arc<ConnectorConfig>,
     pub(super) webhooks: Arc<Webhooks>,
     pub(super) verifier: Verifier,
+    pub(super) kept: Kept,
+    /// Who signs the tokens that some deliveries carry.
+    pub(super) issuer: Option<Issuer>,
     pub(super) appender: Appender,
     logged: AtomicI64,
 }
@@ -84,15 +88,30 @@ impl Hooks {
             max_queued: settings.max_queued,
             max_bytes: settings.max_queued_bytes,
         };
-        let verifier = Verifier::new(&webhooks, &settings.secrets);
+        let identity = settings
+            .identity
+            .as_ref()
+            .map(|(audience, sender)| Identity {
+                audience: audience.clone(),
+                sender: sender.clone(),
+                keys: KeySet::default(),
+            });
+        let verifier = Verifier::with_identity(&webhooks, &settings.secrets, identity.as_ref());
         if !settings.secrets.is_empty() && !verifier.has_secret() {
             tracing::warn!(
                 connector.id = &*config.name,
                 "none of webhook.secrets has the form that the provider's signature needs: every delivery is refused"
             );
         }
+        let published = webhooks.schemes.iter().find_map(|scheme| match scheme {
+            Scheme::Oidc(oidc) => Some(oidc.keys.clone()),
+            _ => None,
+        });
+        let issuer = identity.zip(published);
         Hook {
             verifier,
+            kept: Kept::of(&webhooks),
+            issuer: issuer.map(|(identity, url)| Issuer::new(url, identity.keys)),
             appender: Appender::start(self.store.clone(), config.name.clone(), limits),
             logged: AtomicI64::new(0),
             webhooks,

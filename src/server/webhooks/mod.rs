@@ -8,6 +8,7 @@ mod address;
 mod answer;
 mod appender;
 mod hooks;
+mod issuer;
 mod limits;
 mod listener;
 mod receive;

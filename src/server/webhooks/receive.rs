@@ -8,6 +8,7 @@ use axum::routing::{any, get};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use super::{PERMIT_BYTES, Peer, Public};
 use crate::server::router::json;
 use crate::store::Enqueued;
 use crate::telemetry::metrics::{self, Reception};
-use crate::webhook::{Delivery, Payload, Unreadable};
+use crate::webhook::{Delivery, Payload, Refusal, Unreadable, Unverified, Verified};
 
 pub(super) fn router(public: Public) -> Router {
     Router::new()
@@ -180,10 +181,7 @@ async fn take(
         return Ok(Taken::Answered(answer));
     }
     Payload::check_head(&delivery.headers).map_err(|_| (Rejection::ContentType, ""))?;
-    let verified = hook
-        .verifier
-        .verify(delivery, received)
-        .map_err(|refusal| (Rejection::Signature, refusal.as_str()))?;
+    let verified = verify(hook, delivery, received).await?;
     let limit = hook.webhooks.max_body_bytes;
     let payload =
         Payload::decode(&verified.headers, &verified.body, limit).map_err(|error| match error {
@@ -196,13 +194,35 @@ async fn take(
         return Ok(Taken::Answered(answer));
     }
     let id = hook.webhooks.id_of(&hook.config.name, &verified, &payload);
-    let queued = verified.to_queued(&hook.webhooks, id);
+    let queued = verified.to_queued(&hook.kept, &payload, id);
     match hook.appender.append(queued).await {
         Some(Enqueued::Queued) => Ok(Taken::Queued),
         Some(Enqueued::Known) => Ok(Taken::Known),
         Some(Enqueued::Full) => Err((Rejection::Full, "")),
         None => Err((Rejection::Unavailable, "")),
     }
+}
+
+/// Checks where a delivery comes from, with the keys that its issuer has now.
+async fn verify(
+    hook: &Hook,
+    delivery: Delivery<Unverified>,
+    received: Timestamp,
+) -> Result<Delivery<Verified>, Refused> {
+    if let Some(issuer) = &hook.issuer {
+        match hook.verifier.look(&delivery, received) {
+            // Nobody can say whether it is right.
+            Err(Refusal::UnknownKey) => {
+                let refreshed = issuer.refresh(true).await;
+                refreshed.map_err(|_| (Rejection::Unavailable, "the issuer's keys"))?;
+            }
+            // The key may have been withdrawn; while that cannot be known it is trusted.
+            Ok(()) => drop(issuer.refresh(false).await),
+            Err(_) => {}
+        }
+    }
+    let verified = hook.verifier.verify(delivery, received);
+    verified.map_err(|refusal| (Rejection::Signature, refusal.as_str()))
 }
 
 /// Reads the body within the bounds of the connector and of all bodies together.
@@ -225,7 +245,7 @@ async fn read_body(
     let _room = public
         .bodies
         .try_acquire_many(permits)
-        .map_err(|_| (Rejection::Full, "too many bodies at once"))?;
+        .map_err(|_| (Rejection::Busy, ""))?;
     match tokio::time::timeout(public.options.body_timeout, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {

@@ -57,8 +57,16 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../../config/connectors/slack.yaml"),
     ),
     (
+        "stripe.yaml",
+        include_str!("../../../config/connectors/stripe.yaml"),
+    ),
+    (
         "vertex_ai.yaml",
         include_str!("../../../config/connectors/vertex_ai.yaml"),
+    ),
+    (
+        "webhook.yaml",
+        include_str!("../../../config/connectors/webhook.yaml"),
     ),
 ];
 
@@ -316,6 +324,14 @@ impl Manifest {
         let streams = streams(&document).map_err(|problem| vec![problem])?;
         let names: Vec<Arc<str>> = streams.iter().map(|(name, _)| name.clone()).collect();
         let metadata = metadata::read(&document, &names)?;
+        if streams.is_empty() && metadata.pushed.is_empty() {
+            return Err(vec![problem(
+                document.at,
+                "the manifest has no streams that this worker can read",
+                "add a DeclarativeStream under streams, or streams that are delivered under \
+                 metadata.connector.webhooks",
+            )]);
+        }
         two_cursors(&document, &metadata)?;
         let mut document = document;
         metadata.auth.extend(&mut document);
@@ -392,13 +408,6 @@ fn streams(document: &Node) -> Result<Vec<Named>, Problem> {
         }
         let unavailable = first_unsupported(node).map(|problem| describe(&problem));
         streams.push((name.into(), unavailable));
-    }
-    if streams.is_empty() {
-        return Err(problem(
-            document.at,
-            "the manifest has no streams that this worker can read",
-            "add a DeclarativeStream under streams",
-        ));
     }
     Ok(streams)
 }

@@ -489,6 +489,16 @@ impl Reader {
         }
         let (webhooks, problems) = webhook::read(node, &names);
         self.problems.extend(problems);
+        let details = node.get("details").map_or(&[][..], Node::entries);
+        let paths = details
+            .iter()
+            .map(|entry| entry.value.get("path").unwrap_or(&entry.value));
+        for node in paths.chain(node.get("select")) {
+            let template = node.as_str().map(Template::compile);
+            if let Some(Err(error)) = template {
+                self.complain(node.at, error.to_string(), "mend the template");
+            }
+        }
         metadata.webhooks = Some(Arc::new(webhooks));
     }
 

@@ -57,7 +57,7 @@ pub use self::mode::Mode;
 use self::reference::ResponseCache;
 use self::retriever::{ParentCache, Retriever, Run};
 use self::stream::{Builder, Parts};
-use self::template::Context;
+use self::template::{Context, Template};
 use super::{
     CheckReport, Event, Events, Outcome, ReadState, SignalRule, Source, Stopped, StreamSpec,
 };
@@ -81,6 +81,9 @@ pub struct ManifestSource {
     detection: ChangeDetection,
     specs: Vec<StreamSpec>,
     pushed: Vec<StreamSpec>,
+    webhooks: Option<Arc<Webhooks>>,
+    /// What their `select` says, or why it says nothing.
+    select: Option<Result<Template, String>>,
     streams: Vec<Option<Built>>,
     /// Streams that `check` tries; empty: all.
     checked: Vec<Arc<str>>,
@@ -114,7 +117,14 @@ impl ManifestSource {
         let config = connector.provider.to_value();
         let detection = connector.change_detection.clone();
         let source = Self::of_config(manifest, config, detection, client, clock, mode);
+        let webhooks = source.manifest.webhooks(&connector.webhook);
+        let select = webhooks
+            .as_ref()
+            .and_then(|webhooks| webhooks.select.as_deref());
+        let compile = |text| Template::compile(text).map_err(|error| error.to_string());
         Self {
+            select: select.map(compile),
+            webhooks,
             checked: connector.streams.clone(),
             ..source
         }
@@ -204,6 +214,7 @@ impl ManifestSource {
         }
         let secrets = Secrets::new(configuration::secrets(&config, &manifest.spec));
         let delivered = manifest.metadata.pushed.iter().map(pushed).collect();
+        let webhooks = manifest.metadata.webhooks.clone();
         Self {
             mode,
             manifest,
@@ -215,6 +226,8 @@ impl ManifestSource {
             detection,
             specs,
             pushed: delivered,
+            webhooks,
+            select: None,
             streams,
             checked: Vec::new(),
             no_parameters,
@@ -311,7 +324,11 @@ impl Source for ManifestSource {
     }
 
     fn webhooks(&self) -> Option<&Arc<Webhooks>> {
-        self.manifest.metadata.webhooks.as_ref()
+        self.webhooks.as_ref()
+    }
+
+    fn wants(&self, delivery: &Bytes) -> Result<bool, String> {
+        self.wants_delivery(delivery)
     }
 
     async fn fetch(

@@ -1,14 +1,19 @@
 //! Records that arrive by themselves: the same filter and transformations as listed ones, and the
 //! fetch of one where a delivery shows too little.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::ManifestSource;
+use super::catalog::Manifest;
 use super::errors::Verdicts;
 use super::template::Template;
 use crate::client::{FetchError, Judge, Response, TransportError, Verdict};
+use crate::connector::WebhookConfig;
 use crate::json::{self, Value};
+use crate::webhook::{self, Scheme, Webhooks};
 
 /// Takes "there is no such record" as an answer, and leaves everything else to the manifest.
 struct OrMissing<'v>(Verdicts<'v>);
@@ -26,7 +31,47 @@ fn is_missing(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
+impl Manifest {
+    /// How a connector of this type takes deliveries: as the manifest says, signed as the
+    /// connector's entry says. Where the manifest says nothing, a delivery that an entry asks for
+    /// tells that something changed.
+    pub fn webhooks(&self, entry: &WebhookConfig) -> Option<Arc<Webhooks>> {
+        let signature = entry.signature.as_ref();
+        let schemes = signature.map(|node| webhook::read_schemes(node).0);
+        match (&self.metadata.webhooks, schemes) {
+            (Some(webhooks), None) => Some(webhooks.clone()),
+            (Some(webhooks), Some(schemes)) => Some(Arc::new(Webhooks {
+                schemes,
+                ..(**webhooks).clone()
+            })),
+            (None, None) if entry.secrets.is_empty() => None,
+            (None, schemes) => {
+                let usual = || {
+                    ["standard_webhooks", "svix"]
+                        .into_iter()
+                        .filter_map(Scheme::preset)
+                };
+                let schemes = schemes.unwrap_or_else(|| usual().flatten().collect());
+                Some(Arc::new(Webhooks::that_wake(schemes)))
+            }
+        }
+    }
+}
+
 impl ManifestSource {
+    /// Whether the manifest's `select` holds for a delivery.
+    pub(super) fn wants_delivery(&self, delivery: &Bytes) -> Result<bool, String> {
+        let select = match &self.select {
+            None => return Ok(true),
+            Some(Ok(select)) => select,
+            Some(Err(error)) => return Err(error.clone()),
+        };
+        let delivery = json::parse(delivery).map_err(|error| error.to_string())?;
+        let run = self.run("webhooks");
+        let context = run.context().with("delivery", &delivery);
+        select.boolean(&context).map_err(|error| error.to_string())
+    }
+
     /// The record that `record` of a delivery is about, as the provider has it now; `None` when
     /// it has none, or the manifest says not how to ask.
     pub(super) async fn fetch_detail(
@@ -35,7 +80,7 @@ impl ManifestSource {
         record: &Bytes,
         delivery: &Bytes,
     ) -> Result<Option<Bytes>, FetchError> {
-        let webhooks = self.manifest.metadata.webhooks.as_ref();
+        let webhooks = self.webhooks.as_ref();
         let Some(detail) = webhooks.and_then(|webhooks| webhooks.details.get(stream)) else {
             return Ok(None);
         };

@@ -156,7 +156,8 @@ pub async fn ids_are_forgotten_in_time_and_beyond_their_number(scene: Scene) {
         .await
         .unwrap();
     assert_eq!(again.outcomes, [Queued]);
-    assert_eq!(scene.store.queue_level("a").await.unwrap().ids, 1);
+    // The last may have aged out by now.
+    assert!(scene.store.queue_level("a").await.unwrap().ids <= 1);
 }
 
 pub async fn a_full_queue_takes_no_more_and_no_id(scene: Scene) {

@@ -1,5 +1,6 @@
-//! Receiver, consumer and Redis are killed at random instants: every delivery that got a 2xx is
-//! published once, none twice, in order.
+//! Receiver, consumer and Redis are killed, each for itself, at random instants: every delivery
+//! that got a 2xx is published once, none twice, in order. One that kills its consumer does so a
+//! bounded number of times.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use serde_json::json;
 use super::provider::{SOON, Site, item};
 use crate::support::redis::RedisServer;
 
-const KILLS: usize = 50;
+const KILLS: usize = 60;
 const ITEMS: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +22,8 @@ async fn deliveries_survive_every_crash_once() {
     let site = Arc::new(Site::new(Some(&server.url()), json!({})).await);
     // Polls find nothing out: only deliveries publish.
     *site.items.broken.lock().unwrap() = Some(500);
-    let mut worker = site.serve("serve", &[]).await;
+    let mut receiver = site.serve("receiver", &["--role", "receiver"]).await;
+    let mut consumer = site.consume("consumer");
     let stop = Arc::new(AtomicBool::new(false));
     let mut senders = tokio::task::JoinSet::new();
     for id in 1..=ITEMS {
@@ -50,11 +52,16 @@ async fn deliveries_survive_every_crash_once() {
     let mut random = rand::rng();
     for kill in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(random.random_range(20..400))).await;
-        if kill % 5 == 4 {
-            server.restart();
-        } else {
-            worker.kill();
-            worker = site.serve("serve", &[]).await;
+        match kill % 3 {
+            0 => {
+                receiver.kill();
+                receiver = site.serve("receiver", &["--role", "receiver"]).await;
+            }
+            1 => {
+                consumer.kill();
+                consumer = site.consume("consumer");
+            }
+            _ => server.restart(),
         }
     }
     stop.store(true, Ordering::Relaxed);
@@ -82,7 +89,58 @@ async fn deliveries_survive_every_crash_once() {
         let versions: Vec<u64> = (1..=last).collect();
         assert_eq!(seen[&id.to_string()], versions, "item {id}");
     }
-    drop(worker);
+    drop((receiver, consumer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_kills_its_consumer_is_given_up() {
+    for store in [true, false] {
+        let server = store.then(RedisServer::start_durable);
+        let url = server.as_ref().map(RedisServer::url);
+        let site = Site::new(url.as_deref(), json!({})).await;
+        site.items.hanging.lock().unwrap().insert(13);
+        let receiver = site.serve("receiver", &["--role", "receiver"]).await;
+        let client = reqwest::Client::new();
+        for (id, body) in [
+            ("a", json!({ "event": "changed", "item": item(1, 1) })),
+            ("killer", json!({ "event": "thin", "item": { "id": 13 } })),
+            ("b", json!({ "event": "changed", "item": item(2, 1) })),
+        ] {
+            assert_eq!(site.deliver(&client, id, &body).await, 200);
+        }
+        let mut kills = 0;
+        let dead = loop {
+            let before = site.items.hung.load(Ordering::SeqCst);
+            let mut consumer = site.consume("consumer");
+            let started = Clock::now();
+            let dead = loop {
+                if site.items.hung.load(Ordering::SeqCst) > before {
+                    break None;
+                }
+                let dead = site.worker().run(&["dlq", "list", "c"]).json();
+                if dead.as_array().is_some_and(|dead| !dead.is_empty()) {
+                    break Some(dead);
+                }
+                assert!(started.elapsed() < SOON, "{}", consumer.log());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            };
+            consumer.kill();
+            match dead {
+                Some(dead) => break dead,
+                None => kills += 1,
+            }
+            assert!(kills < 20);
+        };
+        assert_eq!(kills, 8);
+        assert_eq!(dead[0]["delivery"], "killer");
+        let ids: Vec<_> = site
+            .signals(2)
+            .iter()
+            .map(|one| one["subject"].clone())
+            .collect();
+        assert_eq!(ids, ["1", "2"]);
+        drop(receiver);
+    }
 }
 
 fn server_length(server: &RedisServer) -> usize {

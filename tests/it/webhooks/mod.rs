@@ -2,10 +2,14 @@
 
 mod arbitrary;
 mod crash;
+mod edge;
+mod generic;
+mod identity;
 mod kit;
 mod provider;
 mod recorded;
 mod serving;
+mod slack;
 mod soak;
 mod vectors;
 
@@ -22,6 +26,7 @@ pub struct Recording {
     pub provider: String,
     pub name: String,
     pub headers: HeaderMap,
+    pub query: Option<String>,
     pub body: Bytes,
     pub secret: WebhookSecret,
 }
@@ -29,7 +34,8 @@ pub struct Recording {
 impl Recording {
     pub fn delivery(&self, now: Timestamp) -> Delivery<Unverified> {
         let (headers, body) = (self.headers.clone(), self.body.clone());
-        Delivery::new(Method::POST, ("/webhooks/c", None), headers, body, now)
+        let target = ("/webhooks/c", self.query.as_deref());
+        Delivery::new(Method::POST, target, headers, body, now)
     }
 }
 
@@ -70,6 +76,7 @@ pub fn recordings() -> Vec<Recording> {
             found.push(Recording {
                 provider: provider.file_name().unwrap().to_str().unwrap().to_owned(),
                 name: name.to_owned(),
+                query: signing["query"].as_str().map(str::to_owned),
                 headers: headers(&std::fs::read_to_string(&file).unwrap()),
                 body: std::fs::read(provider.join(format!("{name}.body")))
                     .unwrap()

@@ -1,7 +1,8 @@
 //! A provider that lists its items and delivers their changes, and a worker that serves it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Clock};
 
@@ -65,14 +66,17 @@ metadata:
       event: /event
       max_body_bytes: 100000
       handshake: { when: { /event: hello }, answer: /challenge }
+      select: "{{ delivery.get('team', 'ours') == 'ours' }}"
       details: { items: "/items/{{ record['id'] }}" }
       streams:
         commands: { subject: /trigger, version: [/trigger] }
+        events: {}
       routes:
         changed: { stream: items, record: /item }
         gone: { stream: items, record: /item, change: delete }
         thin: { stream: items, record: /item, refetch: true }
         command: { stream: commands }
+        event: { stream: events }
         look: wake
         quiet: ignore
 "#;
@@ -84,6 +88,10 @@ pub struct Items {
     /// Answers every request with this status instead.
     pub broken: Mutex<Option<u16>>,
     pub listed: Mutex<u64>,
+    /// Items of which nothing is answered.
+    pub hanging: Mutex<HashSet<u64>>,
+    /// How often one of those was asked for.
+    pub hung: AtomicUsize,
 }
 
 /// One version of an item; versions are instants.
@@ -110,6 +118,10 @@ async fn one(
     State(items): State<Arc<Items>>,
     axum::extract::Path(id): axum::extract::Path<u64>,
 ) -> impl IntoResponse {
+    if items.hanging.lock().unwrap().contains(&id) {
+        items.hung.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    }
     let status = *items.broken.lock().unwrap();
     let found = items.held.lock().unwrap().get(&id).copied();
     let status = status.unwrap_or(if found.is_some() { 200 } else { 404 });
@@ -221,18 +233,33 @@ impl Site {
         }
     }
 
+    /// Starts a worker that processes what others receive.
+    pub fn consume(&self, name: &str) -> Process {
+        self.worker().arg("run").start(name)
+    }
+
+    /// Where deliveries are received.
+    pub fn address(&self) -> String {
+        self.listen.address()
+    }
+
     /// Headers and body of a signed delivery.
     pub fn signed(&self, id: &str, body: &Value) -> (HeaderMap, Bytes) {
+        let body = Bytes::from(body.to_string());
+        (self.sign_bytes(id, body.clone()), body)
+    }
+
+    /// Headers of a signed delivery.
+    pub fn sign_bytes(&self, id: &str, body: Bytes) -> HeaderMap {
         let manifest = Catalog::load_file(&self.manifest()).unwrap();
         let scheme = manifest.metadata.webhooks.as_ref().unwrap().schemes[0].clone();
-        let body = Bytes::from(body.to_string());
         let mut headers = HeaderMap::new();
         headers.insert("x-delivery", id.parse().unwrap());
         headers.insert("content-type", "application/json".parse().unwrap());
         let now = Timestamp::now();
         let delivery = Delivery::new(Method::POST, ("/webhooks/c", None), headers, body, now);
         let signed = sign(&scheme, &WebhookSecret::from(SECRET), &delivery, now).unwrap();
-        (signed.headers, signed.body)
+        signed.headers
     }
 
     /// Delivers once; the status, 0 when there was no answer.

@@ -350,3 +350,45 @@ async fn poison_goes_to_the_dead_deliveries_and_blocks_nobody() {
     assert!(ran.out.contains('2'), "{ran:?}");
     assert_eq!(site.worker().run(&["dlq", "list", "c"]).json(), json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hangs_holds_up_nobody_and_what_is_not_selected_is_left_out() {
+    let site = Site::new(None, json!({})).await;
+    site.items.hanging.lock().unwrap().extend(1..=20);
+    let _worker = site.serve("serve", &[]).await;
+    let client = reqwest::Client::new();
+    for id in 1..=20 {
+        let thin = json!({ "event": "thin", "item": { "id": id } });
+        assert_eq!(site.deliver(&client, &format!("t{id}"), &thin).await, 200);
+    }
+    let theirs = json!({ "event": "changed", "team": "theirs", "item": item(31, 1) });
+    assert_eq!(site.deliver(&client, "x", &theirs).await, 200);
+    // Nobody knows it: the next poll tells what became of it.
+    let gone = json!({ "event": "thin", "item": { "id": 32 } });
+    assert_eq!(site.deliver(&client, "y", &gone).await, 200);
+    assert_eq!(site.deliver(&client, "z", &changed(33, 1)).await, 200);
+    assert_eq!(
+        heads(&site.signals(1)),
+        ["items.items.created 33 1 webhook"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_delivery_is_an_event_of_its_own_where_its_stream_has_no_key() {
+    let site = Site::new(None, json!({})).await;
+    let _worker = site.serve("serve", &[]).await;
+    let client = reqwest::Client::new();
+    let event = json!({ "event": "event", "text": "the same" });
+    for id in ["a", "b", "b"] {
+        assert_eq!(site.deliver(&client, id, &event).await, 200);
+    }
+    assert_eq!(site.deliver(&client, "c", &changed(1, 1)).await, 200);
+    assert_eq!(
+        heads(&site.signals(3)),
+        [
+            "items.events.created a null webhook",
+            "items.events.created b null webhook",
+            "items.items.created 1 1 webhook",
+        ]
+    );
+}

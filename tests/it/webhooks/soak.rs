@@ -9,13 +9,23 @@ use rand::seq::SliceRandom as _;
 use serde_json::json;
 
 use super::provider::{SOON, Site, item};
+use crate::support::redis::RedisServer;
 
 const MUTATIONS: usize = 300;
 const ITEMS: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mutations_by_poll_and_webhook_are_published_once_and_in_order() {
-    let site = Site::new(None, json!({})).await;
+async fn mutations_by_poll_and_webhook_are_published_once_and_in_order_in_redis() {
+    let server = RedisServer::start();
+    soak(Site::new(Some(&server.url()), json!({})).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mutations_by_poll_and_webhook_are_published_once_and_in_order_in_the_embedded_store() {
+    soak(Site::new(None, json!({})).await).await;
+}
+
+async fn soak(site: Site) {
     site.poll_every(150);
     let worker = site.serve("serve", &[]).await;
     let client = reqwest::Client::new();
@@ -29,9 +39,15 @@ async fn mutations_by_poll_and_webhook_are_published_once_and_in_order() {
             *v += 1;
             *v
         };
+        // Some show the item, some only name it.
+        let event = if random.random_bool(0.2) {
+            "thin"
+        } else {
+            "changed"
+        };
         late.push((
             format!("{id}-{v}"),
-            json!({ "event": "changed", "item": item(id, v) }),
+            json!({ "event": event, "item": item(id, v) }),
         ));
         if step % 7 == 0 {
             late.shuffle(&mut random);

@@ -142,6 +142,10 @@ fn standard_webhooks_hold_several_signatures() {
         Err(Refusal::Malformed)
     );
     assert_eq!(
+        signed("webhook", &right.replace("v1,", "v1a,"), "whpk_AAAA"),
+        Err(Refusal::NoSecret)
+    );
+    assert_eq!(
         signed("webhook", right, "whsec_%%%"),
         Err(Refusal::NoSecret)
     );
@@ -193,6 +197,86 @@ fn a_list_of_tokens_must_hold_the_secret_everywhere() {
     );
     assert_eq!(check(r#"{"value":[]}"#), Err(Refusal::Missing));
     assert_eq!(check("no json"), Err(Refusal::Malformed));
+}
+
+#[test]
+fn a_public_key_proves_who_signed() {
+    // A key pair of RFC 8032.
+    let (private, public) = (
+        "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=",
+        "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+    );
+    let webhooks = manifest("standard_webhooks");
+    let now = Timestamp::from_second(1_750_000_000).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("webhook-id", "m".parse().unwrap());
+    let body = Bytes::from_static(b"{\"a\":1}");
+    let mut delivery = Delivery::new(Method::POST, ("/", None), headers, body, now);
+    let signed = sign(&webhooks.schemes[1], &private.into(), &delivery, now).unwrap();
+    delivery.headers = signed.headers;
+    let value = delivery.headers["webhook-signature"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(value.starts_with("v1a,"), "{value}");
+    let verifier = Verifier::new(&webhooks, &[public.into()]);
+    assert_eq!(verifier.look(&delivery, now), Ok(()));
+    for bit in 0..delivery.body.len() * 8 {
+        let mut changed = delivery.clone();
+        let mut body = changed.body.to_vec();
+        body[bit / 8] ^= 1 << (bit % 8);
+        changed.body = body.into();
+        assert_eq!(verifier.look(&changed, now), Err(Refusal::Mismatch));
+    }
+    for bit in 0..value.len() * 8 {
+        let mut text = value.clone().into_bytes();
+        text[bit / 8] ^= 1 << (bit % 8);
+        let Ok(text) = http::HeaderValue::from_bytes(&text) else {
+            continue;
+        };
+        let mut changed = delivery.clone();
+        changed.headers.insert("webhook-signature", text);
+        assert!(verifier.look(&changed, now).is_err(), "bit {bit}");
+    }
+    // The private half is no public one, and the public one is nobody's secret.
+    assert!(!Verifier::new(&webhooks, &[private.into()]).has_secret());
+    let shared = manifest("{ type: hmac, header: X-S }");
+    assert!(!Verifier::new(&shared, &[public.into()]).has_secret());
+    assert!(sign(&webhooks.schemes[1], &public.into(), &delivery, now).is_err());
+}
+
+#[test]
+fn a_signature_that_is_there_has_to_fit() {
+    let both = manifest("[standard_webhooks, { type: token, from: 'header:X-Token' }]");
+    let (token, signing) = (
+        "plain",
+        "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    );
+    let at = 1_750_000_000;
+    let check = |secrets: &[&str], headers: &[(&str, &str)]| {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let now = Timestamp::from_second(at).unwrap();
+        let delivery = Delivery::new(Method::POST, ("/", None), map, Bytes::new(), now);
+        let secrets: Vec<_> = secrets.iter().map(|secret| (*secret).into()).collect();
+        Verifier::new(&both, &secrets).look(&delivery, now)
+    };
+    let time = at.to_string();
+    let wrong = [
+        ("webhook-id", "m"),
+        ("webhook-timestamp", &*time),
+        (
+            "webhook-signature",
+            "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc=",
+        ),
+        ("x-token", token),
+    ];
+    assert_eq!(check(&[token, signing], &wrong[3..]), Ok(()));
+    assert_eq!(check(&[token, signing], &wrong), Err(Refusal::Mismatch));
+    // Who has no signing secret was told of none.
+    assert_eq!(check(&[token], &wrong), Ok(()));
 }
 
 #[test]
