@@ -271,8 +271,14 @@ impl Requester {
             Options::Map(pairs) => {
                 for (key, value) in pairs {
                     if let Some(key) = key.key(context).map_err(failed)?
-                        && let Some(value) = value.header(context).map_err(failed)?
+                        && let Some(printed) = value.header(context).map_err(failed)?
                     {
+                        // JSON is text here; as the reference prints it, it is JSON no longer.
+                        let value = if self.mode.keeps_spelling() {
+                            value.verbatim(context).map_err(failed)?
+                        } else {
+                            printed
+                        };
                         let value = OptionValue::One(Literal::Str(value));
                         options.headers.insert(key, value);
                     }
