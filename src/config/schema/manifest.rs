@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::source::manifest::format::{self, Component, Field, Kind};
-use crate::source::manifest::metadata::{CONNECTOR_KEYS, SIGNAL_KEYS};
+use crate::source::manifest::metadata::{CONNECTOR_KEYS, HEALTH_KEYS, SIGNAL_KEYS, STREAM_KEYS};
 
 /// The dialect that editors of YAML know best.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
@@ -174,12 +174,23 @@ fn connector() -> Value {
         "ordered" | "deletions" => json!({ "type": "boolean" }),
         _ => json!({}),
     });
+    let stream = object(&STREAM_KEYS, |key| match key {
+        "part_key" => json!({ "type": "array", "items": { "type": "string" } }),
+        _ => json!({ "type": "object" }),
+    });
+    let health_check = object(&HEALTH_KEYS, |key| match key {
+        "path" => json!({ "type": "string" }),
+        "credentials" => json!({ "type": "object", "required": ["path"] }),
+        _ => json!({}),
+    });
     let mut schema = object(&CONNECTOR_KEYS, |key| match key {
         "id" => json!({ "type": "string", "pattern": "^[a-z0-9_-]+$" }),
         "version" => json!({ "type": "string" }),
         "display_name" | "documentation_url" => json!({ "type": "string" }),
         "poll_interval_seconds" => json!({ "type": "number", "exclusiveMinimum": 0 }),
         "signals" => json!({ "type": "object", "additionalProperties": signal }),
+        "streams" => json!({ "type": "object", "additionalProperties": stream }),
+        "health_check" => health_check.clone(),
         _ => json!({}),
     });
     schema["description"] = json!("What the manifest says to this worker beyond Airbyte's format.");

@@ -159,7 +159,10 @@ pub(crate) const SIGNAL_KEYS: [&str; 11] = [
 ];
 const AUTH_KEYS: [&str; 2] = ["select", "methods"];
 const METHOD_KEYS: [&str; 3] = ["fields", "optional", "authenticator"];
-const HEALTH_KEYS: [&str; 9] = [
+/// Keys of `metadata.connector.streams.<stream>`.
+pub(crate) const STREAM_KEYS: [&str; 7] = super::feed::STREAM_KEYS;
+/// Keys of `metadata.connector.health_check`.
+pub(crate) const HEALTH_KEYS: [&str; 9] = [
     "path",
     "http_method",
     "body_json",

@@ -13,6 +13,8 @@ mod read;
 
 use std::sync::Arc;
 
+pub(super) use read::STREAM_KEYS;
+
 use super::errors::Condition;
 use super::expr::Expr;
 use super::extract::DpathExtractor;

@@ -13,7 +13,8 @@ use crate::source::manifest::metadata::Reader;
 use crate::source::manifest::resolve::resolve_part;
 use crate::source::manifest::support::first_unsupported;
 
-const STREAM_KEYS: [&str; 7] = [
+/// Keys of `metadata.connector.streams.<stream>`.
+pub(in crate::source::manifest) const STREAM_KEYS: [&str; 7] = [
     "cursor",
     "deleted",
     "detail",
