@@ -8,6 +8,7 @@ use crate::client::FetchError;
 use crate::document::Problem;
 use crate::poller::PollOnceError;
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// Anything without a code of its own.
 pub const FAILURE: u8 = 1;
@@ -44,7 +45,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
             eprintln!("{problem}");
         }
     }
-    tracing::error!(error = format!("{error:#}"), "command failed");
+    tracing::error!(error = %chain(error.as_ref()), "command failed");
     ExitCode::from(code(error))
 }
 

@@ -22,6 +22,7 @@ use crate::registry::{ConnectorRegistry, ReloadProblem};
 use crate::server::{Hooks, IfTaken, Ops, Public, PublicOptions, PublicServer, Server};
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Supervisor, Wish};
+use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Metrics};
 
 /// How long the process tries to reach its store before it gives up and exits.
@@ -155,7 +156,7 @@ async fn open_patiently(context: &Context) -> Result<Arc<dyn Store>> {
                     return Err(error);
                 }
                 tracing::warn!(
-                    error = format!("{error:#}"),
+                    error = %chain(error.as_ref()),
                     "cannot reach the store yet; trying again"
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;

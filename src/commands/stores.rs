@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::cli::GlobalArgs;
 use crate::config::Environment;
 use crate::store::{self, Store, StoreAddress, StoreError, StoreOptions};
-use crate::telemetry::register_secret;
+use crate::telemetry::{chain, register_secret};
 
 /// The store used when nobody names one.
 const EMBEDDED_STORE: &str = "./.connector-worker/store.db";
@@ -70,7 +70,7 @@ impl StoreAccess {
         let open = || async {
             let address = self
                 .address()
-                .map_err(|error| StoreError::Misconfigured(format!("{error:#}")))?;
+                .map_err(|error| StoreError::Misconfigured(chain(error.as_ref()).to_string()))?;
             self.connect(&address).await
         };
         self.opened.get_or_try_init(open).await.cloned()

@@ -129,14 +129,14 @@ async fn the_password_of_a_proxy_is_not_told() {
     assert!(!outcome.contains("canary-7c1"), "{outcome}");
 }
 
-fn fixture(name: &str) -> PathBuf {
+pub fn fixture(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/fixtures/tls").join(name)
 }
 
 /// Answers `secure` over TLS to whoever trusts the test authority; its thread ends with the
 /// process.
-fn tls_server() -> String {
+pub fn tls_server() -> String {
     connector_worker::client::install_crypto_provider();
     let certificate = CertificateDer::from_pem_file(fixture("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();

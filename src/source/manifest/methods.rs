@@ -416,4 +416,76 @@ mod tests {
         let config = methods.filled_in(parse(b"{}").unwrap());
         assert_eq!(config.get("auth").and_then(Value::as_str), Some("machine"));
     }
+
+    /// A configuration that gives these fields, whose paths may lead into maps.
+    fn giving<'f>(fields: impl Iterator<Item = &'f String>) -> Value {
+        fn put(map: &mut Map, path: &str) {
+            match path.split_once('.') {
+                None => drop(map.insert(path.to_owned(), "given".into())),
+                Some((first, rest)) => {
+                    let mut inner = match map.shift_remove(first) {
+                        Some(Value::Object(inner)) => inner,
+                        _ => Map::new(),
+                    };
+                    put(&mut inner, rest);
+                    map.insert(first.to_owned(), inner.into());
+                }
+            }
+        }
+        let mut map = Map::new();
+        fields.for_each(|path| put(&mut map, path));
+        map.into()
+    }
+
+    #[test]
+    fn every_combination_of_every_built_in_provider_is_decided() {
+        let catalog = crate::source::manifest::catalog::Catalog::load(None).unwrap();
+        let (mut alone, mut contradicting, mut lacking) = (0, 0, 0);
+        for manifest in catalog.kinds() {
+            let auth = &manifest.metadata.auth;
+            let choose = |config: &Value| {
+                let chosen = auth.choose(config, &str::to_owned);
+                chosen.map(|name| name.unwrap_or_default().to_owned())
+            };
+            for one in &auth.methods {
+                let kind = &manifest.kind;
+                assert_eq!(
+                    choose(&giving(one.fields.iter())),
+                    Ok(one.name.clone()),
+                    "{kind}"
+                );
+                alone += 1;
+                for left_out in one.fields.iter().filter(|_| one.fields.len() > 1) {
+                    let given = one.fields.iter().filter(|field| *field != left_out);
+                    match choose(&giving(given)) {
+                        Err(wrong) => {
+                            assert!(wrong.message.contains(left_out), "{kind}: {wrong:?}");
+                            lacking += 1;
+                        }
+                        // What is left is all that another way needs.
+                        Ok(other) => assert_ne!(other, one.name, "{kind}"),
+                    }
+                }
+                for other in &auth.methods {
+                    let foreign = |one: &Method, other: &Method| {
+                        other.fields.iter().any(|field| !one.owns(field))
+                    };
+                    if !foreign(one, other) || !foreign(other, one) {
+                        continue;
+                    }
+                    let both = giving(one.fields.iter().chain(&other.fields));
+                    let wrong = choose(&both).unwrap_err();
+                    assert!(wrong.message.contains("two ways"), "{kind}: {wrong:?}");
+                    for name in [&one.name, &other.name] {
+                        assert!(wrong.message.contains(name), "{kind}: {wrong:?}");
+                    }
+                    contradicting += 1;
+                }
+            }
+        }
+        assert!(
+            alone > 10 && contradicting > 10 && lacking > 3,
+            "{alone} {contradicting} {lacking}"
+        );
+    }
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Arrivals, connector, page, start};
+use super::{Arrivals, connector, page, start, start_on};
 use crate::support::raw_http::{RawServer, answer};
+use crate::support::redis::RedisServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_429_without_a_hint_is_waited_for_ever_longer() {
@@ -178,4 +179,89 @@ async fn bursts_of_server_errors_open_the_circuit_and_one_request_probes() {
                 && connector["health"] == "healthy"
         });
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_heeds_what_another_was_told() {
+    let redis = RedisServer::start();
+    let sqlite = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", sqlite.path().join("store.db").display());
+    for store in [redis.url(), file] {
+        let server =
+            RawServer::start(|_, _| answer("429 Too Many Requests", "Retry-After: 300\r\n", ""))
+                .await;
+        let one = start_on(&store, &[connector("one", &server, "t0ken")], "{}");
+        one.until("throttled", |connector| connector["phase"] == "throttled");
+        let asked = server.requests().len();
+        let two = start_on(&store, &[connector("two", &server, "t0ken")], "{}");
+        let found = two.until("throttled as well", |connector| {
+            connector["phase"] == "throttled" && connector["throttledUntil"].is_string()
+        });
+        assert_eq!(found["lastSummary"]["fetched"], json!(0));
+        assert_eq!(server.requests().len(), asked, "{store}: nobody asks again");
+        // Another credential is another matter.
+        let other = start_on(&store, &[connector("three", &server, "0ther")], "{}");
+        other.until("it asks", |_| server.requests().len() > asked);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_told_in_the_providers_own_way_is_never_overrun() {
+    const LIMIT: u32 = 10;
+    let overruns = Arc::new(AtomicUsize::new(0));
+    let (window, refused) = (Mutex::new((Instant::now(), LIMIT)), overruns.clone());
+    let server = RawServer::start(move |number, _| {
+        let mut window = window.lock().unwrap();
+        if window.0.elapsed() >= Duration::from_secs(1) {
+            *window = (Instant::now(), LIMIT);
+        }
+        if window.1 == 0 {
+            refused.fetch_add(1, Ordering::SeqCst);
+            return answer("429 Too Many Requests", "", "");
+        }
+        window.1 -= 1;
+        let ends = Duration::from_secs(1).saturating_sub(window.0.elapsed());
+        let next = (number % 8 != 7).then(|| format!("page-{number}"));
+        let body = json!({
+            "items": [{ "id": number }], "next": next,
+            "limit": { "left": window.1, "of": LIMIT },
+        });
+        let headers = format!("X-Ends-In: {}\r\n", ends.as_millis() + 1);
+        answer("200 OK", &headers, body.to_string())
+    })
+    .await;
+    let scene = start(
+        &[connector("items", &server, "t0ken")],
+        "{ quotas: [{ remaining: /limit/left, limit: /limit/of, reset: X-Ends-In, reset_format: milliseconds }] }",
+    );
+    scene.until("four polls", |connector| {
+        connector["totals"]["totalPolls"].as_u64() >= Some(4)
+    });
+    assert_eq!(
+        overruns.load(Ordering::SeqCst),
+        0,
+        "{}",
+        scene.process.log()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_conditional_requests_spare_is_counted() {
+    let server = RawServer::start(|_, head| {
+        let headers = "ETag: \"1\"\r\nX-RateLimit-Limit: 5000\r\n\
+                       X-RateLimit-Remaining: 4999\r\nX-RateLimit-Reset: 600\r\n";
+        if head.to_ascii_lowercase().contains("if-none-match: \"1\"") {
+            answer("304 Not Modified", headers, "")
+        } else {
+            answer("200 OK", headers, r#"{"items": [{"id": 1}], "next": null}"#)
+        }
+    })
+    .await;
+    let scene = start(&[connector("items", &server, "t0ken")], "{}");
+    scene.until("five polls", |connector| {
+        connector["totals"]["totalPolls"].as_u64() >= Some(5)
+    });
+    assert!(scene.metric("not_modified_total", "items") >= 3);
+    assert!(scene.metric("quota_saved_total", "items") >= 2);
+    assert_eq!(scene.metric("signals_published_total", ""), 1);
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod limits;
+mod network;
 mod tokens;
 
 use std::sync::{Arc, Mutex};
@@ -69,24 +70,40 @@ struct Scene {
 
 /// A connector of the manifest, as configuration.
 fn connector(name: &str, server: &RawServer, token: &str) -> Value {
+    connector_at(name, server.url.as_str(), token)
+}
+
+/// The same at any address.
+fn connector_at(name: &str, url: &str, token: &str) -> Value {
     json!({
         "name": name, "type": "MANIFEST", "manifest": "items.yaml",
         "pollIntervalMs": 100, "requestTimeoutMs": 700, "maxRetries": 1,
         "retryConfig": { "baseDelayMs": 50, "maxDelayMs": 2000, "jitterRatio": 0.1 },
-        "providerConfig": { "baseUrl": server.url.as_str(), "token": token },
+        "providerConfig": { "baseUrl": url, "token": token },
     })
 }
 
-/// A worker that runs these connectors, whose manifest has these `rate_limits`.
-fn start(connectors: &[Value], rate_limits: &str) -> Scene {
+/// A directory with the configuration of these connectors, whose manifest has these `rate_limits`.
+fn configured(connectors: &[Value], rate_limits: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let manifest = MANIFEST.replace("RATE_LIMITS", rate_limits);
     std::fs::write(directory.path().join("items.yaml"), manifest).unwrap();
     let text = json!({ "connectors": connectors }).to_string();
     std::fs::write(directory.path().join("connectors.json"), text).unwrap();
+    directory
+}
+
+/// A worker that runs these connectors.
+fn start(connectors: &[Value], rate_limits: &str) -> Scene {
+    start_on("memory:", connectors, rate_limits)
+}
+
+/// The same on a store that it may share.
+fn start_on(store: &str, connectors: &[Value], rate_limits: &str) -> Scene {
+    let directory = configured(connectors, rate_limits);
     let ops = Ops::reserve();
     let process = Worker::new(directory.path())
-        .env("CONNECTOR_STORE", "memory:")
+        .env("CONNECTOR_STORE", store)
         .env("CONNECTOR_WORKER_HTTP_ADDR", &ops.address())
         .start("worker");
     Scene {

@@ -201,3 +201,29 @@ async fn a_life_that_makes_no_sense_makes_no_flood() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_another_issuer_is_not_used_after_the_configuration_changed() {
+    let ((one, _), (two, family)) = (
+        strict(3600, Duration::ZERO).await,
+        strict(3600, Duration::ZERO).await,
+    );
+    family.lock().unwrap().access = 50;
+    let home = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", home.path().join("store.db").display());
+    let directory = tempfile::tempdir().unwrap();
+    for party in [&one, &two] {
+        configure(directory.path(), party, &["one"], &refresh_token(0));
+        let worker = worker(directory.path(), &store);
+        let ran = tokio::task::spawn_blocking(move || worker.run(&["check", "one"]));
+        let ran = ran.await.unwrap();
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+    }
+    let asked = two.asked_at("/token");
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].field("refresh_token"), Some(refresh_token(0)));
+    for request in two.asked_at("/things") {
+        let shown = request.header("authorization").unwrap();
+        assert_eq!(shown, format!("Bearer access-{CANARY}-51"));
+    }
+}
