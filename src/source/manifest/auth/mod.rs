@@ -4,25 +4,29 @@
 //! [`Issued`] one adds must be asked for first; it goes into a request just before that is sent,
 //! so that no request waits with a token that ends meanwhile.
 
+mod basic;
+mod bearer;
 mod github_app;
 mod google;
 mod issued;
 mod jwt;
+mod key;
 mod legacy_session;
 mod oauth;
+mod select;
 mod session;
 mod updater;
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
+use self::basic::Basic;
+use self::bearer::Bearer;
 use self::issued::Issued;
 use self::jwt::Jwt;
+use self::key::Key;
 use super::expr::{Expr, unsupported};
-use super::fields::{optional, problem, required, text, texts, type_of};
-use super::options::{RequestOption, RequestOptions};
+use super::fields::type_of;
+use super::options::RequestOptions;
 use super::template::{Context, EvalError, Literal};
 use crate::client::FetchError;
 use crate::document::{Node, Problem};
@@ -34,21 +38,20 @@ use crate::telemetry::register_secret;
 pub(super) enum Authenticator {
     /// Not at all.
     None,
-    /// A token, wherever the provider wants it.
-    Key { option: RequestOption, token: Expr },
+    /// A key, wherever the provider wants it.
+    Key(Key),
     /// `Authorization: Bearer …`
-    Bearer { option: RequestOption, token: Expr },
+    Bearer(Bearer),
     /// `Authorization: Basic …`
-    Basic {
-        option: RequestOption,
-        user: Expr,
-        password: Option<Expr>,
-    },
+    Basic(Basic),
     /// A token that this worker signs.
     Jwt(Arc<Jwt>),
     /// A token that somebody issues.
     Issued(Arc<Issued>),
 }
+
+/// Reads a template as a credential.
+type Read<'r> = &'r dyn Fn(&Expr) -> Result<String, EvalError>;
 
 /// Why an authenticator adds nothing.
 #[derive(Debug, thiserror::Error)]
@@ -80,30 +83,9 @@ impl Authenticator {
         let issued = |issued| Self::Issued(Arc::new(issued));
         Ok(match type_of(node) {
             Some("NoAuth") => Self::None,
-            Some("ApiKeyAuthenticator") => {
-                let option = match (optional(node, "inject_into"), text(node, "header")?) {
-                    (Some(option), None) => RequestOption::build(option)?,
-                    (None, Some(name)) => RequestOption::header(name, node)?,
-                    _ => {
-                        return Err(problem(
-                            node.at,
-                            "ApiKeyAuthenticator has not exactly one of inject_into and header",
-                            "keep inject_into",
-                        ));
-                    }
-                };
-                let token = Expr::required(node, "api_token")?;
-                Self::Key { option, token }
-            }
-            Some("BearerAuthenticator") => Self::Bearer {
-                option: RequestOption::header("Authorization", node)?,
-                token: Expr::required(node, "api_token")?,
-            },
-            Some("BasicHttpAuthenticator") => Self::Basic {
-                option: RequestOption::header("Authorization", node)?,
-                user: Expr::required(node, "username")?,
-                password: Expr::field(node, "password")?,
-            },
+            Some("ApiKeyAuthenticator") => Self::Key(Key::build(node)?),
+            Some("BearerAuthenticator") => Self::Bearer(Bearer::build(node)?),
+            Some("BasicHttpAuthenticator") => Self::Basic(Basic::build(node)?),
             Some("JwtAuthenticator") => Self::Jwt(Arc::new(Jwt::build(node, verbatim)?)),
             Some("OAuthAuthenticator") => issued(oauth::build(node, verbatim)?),
             Some("SessionTokenAuthenticator") => issued(session::build(node, config, verbatim)?),
@@ -114,7 +96,9 @@ impl Authenticator {
             Some("GoogleServiceAccountAuthenticator" | "GoogleDefaultAuthenticator") => {
                 issued(google::build(node)?)
             }
-            Some("SelectiveAuthenticator") => return select(node, requester, config, verbatim),
+            Some("SelectiveAuthenticator") => {
+                return select::select(node, requester, config, verbatim);
+            }
             _ => return Err(unsupported(node)),
         })
     }
@@ -125,7 +109,7 @@ impl Authenticator {
         context: &Context<'_>,
         verbatim: bool,
     ) -> Result<RequestOptions, AuthError> {
-        let read = |expr: &Expr| {
+        let read: Read<'_> = &|expr: &Expr| {
             if verbatim {
                 expr.verbatim(context)
             } else {
@@ -135,24 +119,13 @@ impl Authenticator {
         let mut options = RequestOptions::default();
         let (option, credential) = match self {
             Self::None | Self::Issued(_) => return Ok(options),
-            Self::Key { option, token } => {
-                let token = read(token)?;
+            Self::Key(key) => match key.credential(read)? {
                 // An empty key is none: providers answer it as a wrong one.
-                if token.is_empty() && verbatim {
-                    return Ok(options);
-                }
-                (option, token)
-            }
-            Self::Bearer { option, token } => (option, format!("Bearer {}", read(token)?)),
-            Self::Basic {
-                option,
-                user,
-                password,
-            } => {
-                let password = password.as_ref().map(read).transpose()?.unwrap_or_default();
-                let pair = format!("{}:{password}", read(user)?);
-                (option, format!("Basic {}", BASE64.encode(pair)))
-            }
+                key if key.is_empty() && verbatim => return Ok(options),
+                credential => (&key.option, credential),
+            },
+            Self::Bearer(bearer) => (&bearer.option, bearer.credential(read)?),
+            Self::Basic(basic) => (&basic.option, basic.credential(read)?),
             // It keeps what it signs out of logs, as long as that is used.
             Self::Jwt(jwt) => {
                 let credential = Literal::Str(jwt.credential(context)?);
@@ -179,77 +152,5 @@ fn keep_out_of_logs(credential: &str) {
     register_secret(credential);
     if let Some((_scheme, rest)) = credential.split_once(' ') {
         register_secret(rest);
-    }
-}
-
-/// Where the configuration does not name the way: the one that is called like a field that it has.
-fn by_what_is_given(
-    node: &Node,
-    path: &[String],
-    authenticators: &Node,
-    config: &Value,
-) -> Result<String, Problem> {
-    let is_given = |name: &str| match config.get(name) {
-        None | Some(Value::Null) => false,
-        Some(Value::String(text)) => !text.is_empty(),
-        Some(_) => true,
-    };
-    let names = || authenticators.entries().iter().map(|entry| &*entry.key);
-    let given: Vec<&str> = names().filter(|name| is_given(name)).collect();
-    match given[..] {
-        [one] => Ok(one.to_owned()),
-        [] => Err(problem(
-            node.at,
-            format!("the configuration has no {}", path.join(".")),
-            format!(
-                "set it, or give one of {}: it chooses the way to authenticate",
-                names().collect::<Vec<_>>().join(", ")
-            ),
-        )),
-        _ => Err(problem(
-            node.at,
-            format!(
-                "the configuration has {}, which contradict each other",
-                given.join(" and ")
-            ),
-            "keep one: it chooses the way to authenticate",
-        )),
-    }
-}
-
-/// The authenticator that a value of the configuration names.
-fn select(
-    node: &Node,
-    requester: &Node,
-    config: &Value,
-    verbatim: bool,
-) -> Result<Authenticator, Problem> {
-    let path = texts(node, "authenticator_selection_path")?;
-    let chosen = path
-        .iter()
-        .try_fold(config, |at, part| at.get(part))
-        .map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-    let authenticators = required(node, "authenticators")?;
-    let chosen = match chosen {
-        Some(chosen) => chosen,
-        None => by_what_is_given(node, &path, authenticators, config)?,
-    };
-    match optional(authenticators, &chosen) {
-        Some(authenticator) => Authenticator::build(authenticator, requester, config, verbatim),
-        None => {
-            let known: Vec<&str> = authenticators
-                .entries()
-                .iter()
-                .map(|entry| &*entry.key)
-                .collect();
-            Err(problem(
-                authenticators.at,
-                format!("{} chooses no known way to authenticate", path.join(".")),
-                format!("use one of: {}", known.join(", ")),
-            ))
-        }
     }
 }

@@ -1,20 +1,21 @@
 //! Call budgets that a manifest declares (`api_budget`): so many calls in each period, or in any
 //! stretch of time, for the requests that match.
 
-use std::collections::VecDeque;
+mod limit;
+mod matcher;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::Timestamp;
-use regex::Regex;
 use tokio::time::Instant;
 
+use self::limit::State;
+pub use self::limit::{Limit, Rate};
+pub use self::matcher::Matcher;
 use super::wait::{instant_or_delta, number, text};
 use super::{Request, Response};
-
-/// Parts of an interval that are told apart: a million calls an hour need no million entries.
-const RESOLUTION: u32 = 1000;
 
 /// The budgets of a connector. The first policy that a request matches counts.
 #[derive(Debug)]
@@ -35,51 +36,6 @@ pub struct Policy {
     matchers: Vec<Matcher>,
     limit: Limit,
     state: Mutex<State>,
-}
-
-/// A limit on calls.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Limit {
-    /// So many in each period, which begins with its first call.
-    Fixed(Rate),
-    /// So many in any stretch of time; all of them hold.
-    Moving(Vec<Rate>),
-    /// None.
-    Unlimited,
-}
-
-/// So many calls in so much time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Calls; at least one.
-    pub calls: u64,
-    /// The time.
-    pub interval: Duration,
-}
-
-/// Which requests a policy is about; what is not said matches all.
-#[derive(Debug, Default)]
-pub struct Matcher {
-    /// In capitals.
-    pub method: Option<String>,
-    /// `https://host`, without a slash at the end.
-    pub base: Option<String>,
-    /// Looked for in the path.
-    pub path: Option<Regex>,
-    /// Query parameters that must be there.
-    pub params: Vec<(String, String)>,
-    /// Headers that must be there, in lower case.
-    pub headers: Vec<(String, String)>,
-    /// Calls that one such request counts as; at least one.
-    pub weight: Option<u64>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Calls that were let through, oldest first; some may lie in the future.
-    calls: VecDeque<(Instant, u64)>,
-    /// The provider says that none is left before.
-    blocked_until: Option<Instant>,
 }
 
 impl Budget {
@@ -157,125 +113,7 @@ impl Policy {
     /// within `most`.
     fn take(&self, weight: u64, most: Duration, now: Instant, jitter: Duration) -> Instant {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let blocked = state.blocked_until.filter(|until| *until > now);
-        let mut at = blocked.unwrap_or(now);
-        match &self.limit {
-            Limit::Unlimited => return at,
-            Limit::Fixed(rate) => {
-                // The first entry began the period, and holds all its calls.
-                let first = state.calls.front().copied();
-                let within = first.filter(|(began, _)| at < *began + rate.interval);
-                let period = match within {
-                    Some((began, calls)) if calls + weight <= rate.calls => {
-                        at = at.max(began);
-                        (began, calls + weight)
-                    }
-                    Some((began, _)) => {
-                        at = began + rate.interval + jitter;
-                        (at, weight.min(rate.calls))
-                    }
-                    None => (at, weight.min(rate.calls)),
-                };
-                if at - now <= most {
-                    state.calls = [period].into();
-                }
-            }
-            Limit::Moving(rates) => {
-                // In order: nobody goes before one that waits already.
-                if let Some((last, _)) = state.calls.back() {
-                    at = at.max(*last);
-                }
-                for rate in rates {
-                    at = at.max(rate.room(&state.calls, weight, at));
-                }
-                if at > now {
-                    at += jitter;
-                }
-                if at - now > most {
-                    return at;
-                }
-                let longest = rates
-                    .iter()
-                    .map(|rate| rate.interval)
-                    .max()
-                    .unwrap_or_default();
-                let shortest = rates
-                    .iter()
-                    .map(|rate| rate.interval)
-                    .min()
-                    .unwrap_or_default();
-                while state
-                    .calls
-                    .front()
-                    .is_some_and(|(call, _)| *call + longest <= at)
-                {
-                    state.calls.pop_front();
-                }
-                match state.calls.back_mut() {
-                    Some((last, calls)) if at - *last < shortest / RESOLUTION => {
-                        // Counted as the later of the two, so that none is forgotten too soon.
-                        *last = at;
-                        *calls += weight;
-                    }
-                    _ => state.calls.push_back((at, weight)),
-                }
-            }
-        }
-        at
-    }
-}
-
-impl Rate {
-    /// The earliest instant from `at` on at which `weight` more calls fit.
-    fn room(&self, calls: &VecDeque<(Instant, u64)>, weight: u64, at: Instant) -> Instant {
-        let weight = weight.min(self.calls);
-        let mut at = at;
-        let within = |call: Instant, at: Instant| call + self.interval > at;
-        let mut made: u64 = calls
-            .iter()
-            .filter(|(call, _)| within(*call, at))
-            .map(|(_, count)| count)
-            .sum();
-        for (call, count) in calls {
-            if made + weight <= self.calls {
-                break;
-            }
-            if within(*call, at) {
-                made -= count;
-                at = *call + self.interval;
-            }
-        }
-        at
-    }
-}
-
-impl Matcher {
-    fn fits(&self, request: &Request) -> bool {
-        let url = &request.url;
-        let has = |pairs: &[(String, String)], get: &dyn Fn(&str) -> Option<String>| {
-            pairs
-                .iter()
-                .all(|(name, value)| get(name).as_ref() == Some(value))
-        };
-        self.method
-            .as_ref()
-            .is_none_or(|method| *request.method.as_str() == **method)
-            && self
-                .base
-                .as_ref()
-                .is_none_or(|base| url.origin().ascii_serialization() == *base)
-            && self
-                .path
-                .as_ref()
-                .is_none_or(|path| path.is_match(url.path().trim_end_matches('/')))
-            && has(&self.params, &|name| {
-                let mut pairs = url.query_pairs();
-                let (_, value) = pairs.find(|(key, _)| key == name)?;
-                Some(value.into_owned())
-            })
-            && has(&self.headers, &|name| {
-                text(&request.headers, name).map(str::to_owned)
-            })
+        self.limit.take(&mut state, weight, most, now, jitter)
     }
 }
 
@@ -283,6 +121,7 @@ impl Matcher {
 mod tests {
     use http::Method;
     use proptest::prelude::*;
+    use regex::Regex;
 
     use super::*;
 
