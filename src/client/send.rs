@@ -7,18 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::address::AddressPolicy;
 use super::breaker::{Gate, is_failure};
 use super::budget::Budget;
 use super::declared::RateLimits;
 use super::exchange::Exchange;
-use super::failure;
+use super::failure::{self, fail};
 use super::pace;
 use super::retry;
 use super::traffic::{Lane, NOTABLE, Traffic};
-use super::{FetchError, Judge, Observer, Request, Response, TransportError, Verdict};
+use super::{
+    FetchError, Judge, Observer, Request, Response, TransportError, TransportKind, Verdict,
+};
 use crate::connector::RetryConfig;
 
 /// Bounds and manners of one connector's requests.
@@ -282,6 +286,20 @@ impl Client {
         }
     }
 
+    /// One exchange on a task of its own: while the caller works on one answer, the next arrives.
+    async fn exchange(&self, request: &Request) -> Result<Response, TransportError> {
+        let (shared, request) = (Arc::clone(&self.shared), request.clone());
+        let exchange = async move { shared.exchange.run(&request).await };
+        // Dropped, it ends the exchange.
+        let mut task = JoinSet::new();
+        task.spawn(exchange.in_current_span());
+        match task.join_next().await {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => Err(fail(TransportKind::Lost, "the process ends".to_owned())),
+        }
+    }
+
     async fn attempt(
         &self,
         request: &Request,
@@ -297,7 +315,7 @@ impl Client {
             tokio::time::sleep(turn).await;
         }
         let began = Instant::now();
-        let answer = self.shared.exchange.run(request).await;
+        let answer = self.exchange(request).await;
         let took = began.elapsed();
         drop(place);
         if let (Ok(response), true) = (&answer, self.config.heeds_quotas) {
