@@ -7,6 +7,7 @@ use super::source::{Given, index_of};
 use super::{Inputs, Settings};
 use crate::json::{Map, Value};
 use crate::source::Source as _;
+use crate::source::manifest::ManifestSource;
 use crate::source::manifest::reference::Availability;
 
 /// The configuration's own choice of streams to check.
@@ -18,7 +19,7 @@ pub(super) async fn check(
     settings: Settings,
     output: &mut Output,
 ) -> Result<bool, Failure> {
-    let given = Given::load(inputs)?;
+    let given = Given::load(inputs, settings)?;
     super::discover::warn_of_components(inputs, output)?;
     let problem = match given.validate() {
         Err(failure) if failure.kind == FailureType::Config => Some(failure.words),
@@ -47,11 +48,24 @@ async fn probe(given: &Given, settings: Settings) -> Result<Option<String>, Fail
         .map(crate::document::Node::to_value)
         .ok_or_else(|| Failure::system("the manifest has no check"))?;
     let names = names(&given.config, &check)?;
+    let is_dynamic = check.get("type") == Some(&"CheckDynamicStream".into());
     let mut config = given.config.clone();
     if let Some(Value::Object(overrides)) = check.get("config_overrides") {
         config.extend(overrides.clone());
     }
-    let source = given.open_with(config, settings, None)?;
+    let mut source = given.open_with(config, settings, None)?;
+    let is_there = |name: &String| index_of(&source, name).is_some();
+    let checks_made = check.get("dynamic_streams_check_configs").is_some();
+    if is_dynamic || checks_made || names.is_empty() || !names.iter().all(is_there) {
+        // What the provider says is asked for only where it matters.
+        source = match source.with_asked_streams().await {
+            Ok(source) => source,
+            Err(error) => return Ok(Some(Failure::from(error).words)),
+        };
+    }
+    if is_dynamic {
+        return first_streams(&source, &check).await;
+    }
     for name in &names {
         let Some(stream) = index_of(&source, name) else {
             let known: Vec<&str> = source
@@ -62,19 +76,66 @@ async fn probe(given: &Given, settings: Settings) -> Result<Option<String>, Fail
             let words = format!("{name} is no stream; there are {}", known.join(", "));
             return Err(Failure::system(words));
         };
-        match source.probe_as_the_reference(stream).await {
-            Ok(Availability::Records | Availability::Empty) => {}
-            Ok(Availability::NoSlice) => {
-                let words = "nothing to ask for: its parent stream has no record";
-                return Ok(Some(format!("stream {name} is not available: {words}")));
-            }
-            Err(error) => {
-                let words = Failure::from(error).words;
-                return Ok(Some(format!("stream {name} is not available: {words}")));
+        if let Some(problem) = one(&source, stream).await {
+            return Ok(Some(problem));
+        }
+    }
+    made_streams(&source, &check).await
+}
+
+/// `CheckDynamicStream`: so many of the streams, whatever they are called.
+async fn first_streams(source: &ManifestSource, check: &Value) -> Result<Option<String>, Failure> {
+    let Some(Value::Int(count)) = check.get("stream_count") else {
+        return Err(Failure::system("CheckDynamicStream has no stream_count"));
+    };
+    if source.streams().is_empty() {
+        return Ok(Some("there is no stream to check".to_owned()));
+    }
+    if check.get("use_check_availability") == Some(&Value::Bool(false)) {
+        return Ok(None);
+    }
+    let count = usize::try_from(*count).unwrap_or(0);
+    for stream in 0..count.min(source.streams().len()) {
+        if let Some(problem) = one(source, stream).await {
+            return Ok(Some(problem));
+        }
+    }
+    Ok(None)
+}
+
+/// `dynamic_streams_check_configs`: streams that were made from templates.
+async fn made_streams(source: &ManifestSource, check: &Value) -> Result<Option<String>, Failure> {
+    let configs = check.get("dynamic_streams_check_configs");
+    for config in configs.and_then(Value::as_array).unwrap_or_default() {
+        let name = config.get("dynamic_stream_name").and_then(Value::as_str);
+        let name = name.unwrap_or_default();
+        if !source.templates().iter().any(|known| **known == *name) {
+            return Ok(Some(format!("{name} is no template of streams")));
+        }
+        let mut streams = source.made_from(name);
+        if let Some(Value::Int(count)) = config.get("stream_count") {
+            streams.truncate(usize::try_from(*count).unwrap_or(0));
+        }
+        for stream in streams {
+            if let Some(problem) = one(source, stream).await {
+                return Ok(Some(problem));
             }
         }
     }
     Ok(None)
+}
+
+/// What keeps a stream from being read, if anything does.
+async fn one(source: &ManifestSource, stream: usize) -> Option<String> {
+    let words = match source.probe_as_the_reference(stream).await {
+        Ok(Availability::Records | Availability::Empty) => return None,
+        Ok(Availability::NoSlice) => {
+            "nothing to ask for: its parent stream has no record".to_owned()
+        }
+        Err(error) => Failure::from(error).words,
+    };
+    let name = &source.streams()[stream].name;
+    Some(format!("stream {name} is not available: {words}"))
 }
 
 fn names(config: &Map, check: &Value) -> Result<Vec<String>, Failure> {

@@ -9,15 +9,15 @@ use crate::source::Source as _;
 use crate::source::manifest::reference::Described;
 
 /// Prints the catalog. A stream that this engine cannot read is left out, and the log says why.
-pub(super) fn discover(
+pub(super) async fn discover(
     inputs: &Inputs,
     settings: Settings,
     output: &mut Output,
 ) -> Result<bool, Failure> {
-    let given = Given::load(inputs)?;
+    let given = Given::load(inputs, settings)?;
     warn_of_components(inputs, output)?;
     given.validate()?;
-    let source = given.open(settings)?;
+    let source = given.open(settings).await?;
     let mut streams = Vec::new();
     for (index, spec) in source.streams().iter().enumerate() {
         if let Some(why) = &spec.unavailable {
@@ -25,7 +25,7 @@ pub(super) fn discover(
             output.send(&Message::log(Level::Warn, words))?;
             continue;
         }
-        let described = source.describe_as_the_reference(index)?;
+        let described = source.describe_as_the_reference(index).await?;
         streams.push(stream(&spec.name, described));
     }
     output.send(&Message::Catalog {

@@ -232,11 +232,16 @@ impl Message {
 
     /// The configuration has changed: a token in it was replaced.
     pub(super) fn control(config: &Value, clock: Clock) -> Self {
+        let mut config = config.clone();
+        if let Value::Object(map) = &mut config {
+            // As in every message of the reference.
+            map.retain(|_, value| *value != Value::Null);
+        }
         Self::Control {
             control: Control {
                 emitted_at: now(clock),
                 connector_config: ConnectorConfig {
-                    config: raw(config),
+                    config: raw(&config),
                 },
             },
         }

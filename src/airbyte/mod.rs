@@ -76,7 +76,7 @@ pub async fn run(command: &Command, settings: Settings) -> std::io::Result<bool>
     let result = match command {
         Command::Spec { manifest } => spec::spec(manifest.as_deref(), &mut output),
         Command::Check(inputs) => check::check(inputs, settings, &mut output).await,
-        Command::Discover(inputs) => discover::discover(inputs, settings, &mut output),
+        Command::Discover(inputs) => discover::discover(inputs, settings, &mut output).await,
         Command::Read {
             inputs,
             catalog,

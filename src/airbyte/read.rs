@@ -22,13 +22,14 @@ pub(super) async fn read(
     settings: Settings,
     output: &mut Output,
 ) -> Result<bool, Failure> {
-    let given = Given::load(inputs)?;
+    let given = Given::load(inputs, settings)?;
     let names = input::catalog(catalog)?;
     let states = input::state(state)?;
     super::discover::warn_of_components(inputs, output)?;
     given.validate()?;
     let limits = Arc::new(Limits::new(settings.clock));
     let source = given.open_with(given.config.clone(), settings, Some(limits.clone()))?;
+    let source = source.with_asked_streams().await?;
     output.send(&Message::log(Level::Info, "Starting syncing"))?;
     let mut failed = Vec::new();
     for name in &names {

@@ -32,8 +32,8 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// Reads manifest and configuration.
-    pub(super) fn load(inputs: &Inputs) -> Result<Self, Failure> {
+    /// Reads manifest and configuration, which is brought into its current shape.
+    pub(super) fn load(inputs: &Inputs, settings: Settings) -> Result<Self, Failure> {
         let mut config = input::config(&inputs.config)?;
         let injected = config.shift_remove(INJECTED_MANIFEST);
         let manifest = match (&inputs.manifest, injected) {
@@ -57,9 +57,16 @@ impl Given {
             }
         };
         let manifest = manifest.map_err(|problems| Failure::system(told(&problems)))?;
+        let migrated = manifest
+            .migrated(config.clone(), settings.clock)
+            .map_err(Failure::config)?;
+        if migrated != config {
+            // Whoever keeps the configuration shall keep it in its current shape.
+            output::aside(&Message::control(&migrated.clone().into(), settings.clock));
+        }
         Ok(Self {
             manifest: Arc::new(manifest),
-            config,
+            config: migrated,
         })
     }
 
@@ -89,12 +96,14 @@ impl Given {
         }
     }
 
-    /// The source; opens no connection.
-    pub(super) fn open(&self, settings: Settings) -> Result<ManifestSource, Failure> {
-        self.open_with(self.config.clone(), settings, None)
+    /// The source. Where the provider says which streams there are, it is asked.
+    pub(super) async fn open(&self, settings: Settings) -> Result<ManifestSource, Failure> {
+        let source = self.open_with(self.config.clone(), settings, None)?;
+        Ok(source.with_asked_streams().await?)
     }
 
-    /// The source with another configuration. `limits` hears of waits.
+    /// The source with another configuration, without the streams that the provider says;
+    /// opens no connection. `limits` hears of waits.
     pub(super) fn open_with(
         &self,
         config: Map,

@@ -302,6 +302,8 @@ impl Entry<'_> {
             }
             match manifest.streams.iter().find(|(name, _)| **name == **stream) {
                 None if known.contains(&stream.as_str()) => {}
+                // Whether there is one, its configuration says.
+                None if manifest.makes_streams => {}
                 None => {
                     let message = format!("{shown} is no stream of type {}", manifest.kind);
                     let fix = suggest(stream, "its streams", known.iter().copied());

@@ -104,13 +104,13 @@ async fn api(State(log): State<Log>, uri: Uri, RawQuery(query): RawQuery) -> Res
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-struct Site {
-    directory: TempDir,
+pub(crate) struct Site {
+    pub(crate) directory: TempDir,
     log: Log,
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let log = Log::default();
         let router = axum::Router::new().fallback(api).with_state(log.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -131,11 +131,11 @@ impl Site {
         self.directory.path()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
-    async fn run(&self, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
         let Output { status, stdout, .. } = tokio::process::Command::new(BINARY)
             .arg("airbyte")
             .args(arguments)
@@ -153,7 +153,11 @@ impl Site {
         (status.code(), messages.collect())
     }
 
-    async fn read(&self, streams: &[&str], state: Option<&Value>) -> (Option<i32>, Vec<Value>) {
+    pub(crate) async fn read(
+        &self,
+        streams: &[&str],
+        state: Option<&Value>,
+    ) -> (Option<i32>, Vec<Value>) {
         let configured: Vec<Value> = streams
             .iter()
             .map(|name| json!({"stream": {"name": name}, "sync_mode": "full_refresh"}))
@@ -170,19 +174,19 @@ impl Site {
     }
 }
 
-const FILES: [&str; 4] = [
+pub(crate) const FILES: [&str; 4] = [
     "--config",
     "config.json",
     "--manifest-path",
     "manifest.yaml",
 ];
 
-fn of_type<'m>(messages: &'m [Value], kind: &str) -> Vec<&'m Value> {
+pub(crate) fn of_type<'m>(messages: &'m [Value], kind: &str) -> Vec<&'m Value> {
     let is = |message: &&Value| message["type"] == kind;
     messages.iter().filter(is).collect()
 }
 
-fn records(messages: &[Value]) -> Vec<&Value> {
+pub(crate) fn records(messages: &[Value]) -> Vec<&Value> {
     let records = of_type(messages, "RECORD").into_iter();
     records.map(|message| &message["record"]["data"]).collect()
 }
@@ -198,7 +202,7 @@ fn states(messages: &[Value]) -> Value {
     last.into_iter().map(|(_, state)| state).collect()
 }
 
-fn statuses(messages: &[Value]) -> Vec<String> {
+pub(crate) fn statuses(messages: &[Value]) -> Vec<String> {
     let traces = of_type(messages, "TRACE").into_iter();
     traces
         .filter(|trace| trace["trace"]["type"] == "STREAM_STATUS")

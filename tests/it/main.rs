@@ -9,6 +9,7 @@
 )]
 
 mod airbyte;
+mod airbyte_streams;
 mod authenticators;
 mod cli;
 mod concurrent_pages;

@@ -161,6 +161,7 @@ fn wish(name: &str, change: impl FnOnce(&mut ConnectorConfig)) -> Wish {
         display_name: "Scripted".to_owned(),
         spec: serde_json::Value::Null,
         streams: Vec::new(),
+        makes_streams: false,
         poll_interval: None,
         document: Node::synthetic(Kind::Null),
         file: "scripted.yaml".into(),

@@ -25,6 +25,7 @@ fn manifest(kind: &str, streams: &[&str], spec: serde_json::Value) -> Manifest {
         display_name: kind.to_owned(),
         spec,
         streams: streams.iter().map(|name| ((*name).into(), None)).collect(),
+        makes_streams: false,
         poll_interval: Some(Duration::from_secs(30)),
         metadata: Metadata::default(),
         document: Node::synthetic(Kind::Null),

@@ -1,6 +1,6 @@
 //! Sending a request with a token of the moment.
 
-use super::mode::Mode;
+use super::errors::{Renewal, Verdicts};
 use super::options::RequestOptions;
 use super::requester::{Requester, add_query, encode, misconfigured};
 use super::retriever::Run;
@@ -42,7 +42,7 @@ impl Requester {
         };
         let token = issued.token(run).await?;
         let refused = match run.client.send(&authorised(&token)?, judge).await {
-            Err(FetchError::Unauthorized(what)) if self.mode == Mode::Worker => what,
+            Err(FetchError::Unauthorized(what)) => what,
             done => return done,
         };
         tracing::debug!(stream = run.stream, "the provider refuses the token");
@@ -50,6 +50,38 @@ impl Requester {
             Some(token) => run.client.send(&authorised(&token)?, judge).await,
             None => Err(FetchError::Unauthorized(refused)),
         }
+    }
+}
+
+impl Requester {
+    /// Sends `request` as the reference does: only where the manifest says
+    /// `REFRESH_TOKEN_THEN_RETRY` is a token replaced, once.
+    pub(super) async fn send_as_the_reference(
+        &self,
+        run: &Run<'_>,
+        request: &Request,
+        verdicts: &Verdicts<'_>,
+    ) -> Result<Response, FetchError> {
+        let Some(issued) = self.auth.issued() else {
+            return run.client.send(request, verdicts).await;
+        };
+        let authorised = |token: &Token| authorised(request, issued.options(run, token)?);
+        let mut token = issued.token(run).await?;
+        verdicts.set_renewal(Renewal::Offered);
+        let first = run.client.send(&authorised(&token)?, verdicts).await;
+        if first.is_ok() || !verdicts.wants_token() {
+            return first;
+        }
+        match issued.replacement(run, &token).await {
+            Ok(Some(other)) => token = other,
+            Ok(None) => {}
+            // The token may be good after all.
+            Err(FetchError::Unavailable(why)) => {
+                tracing::warn!(stream = run.stream, %why, "the token cannot be replaced");
+            }
+            Err(error) => return Err(error),
+        }
+        run.client.send(&authorised(&token)?, verdicts).await
     }
 }
 

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::fields::{list, optional, problem, text, type_of, with_file};
+use super::configuration::ConfigRules;
+use super::declared;
+use super::fields::{optional, problem, text, type_of, with_file};
 use super::metadata::{self, Metadata};
 use super::resolve::resolve;
 use super::support::first_unsupported;
+use crate::clock::Clock;
 use crate::document::{Node, Problem, parse_yaml};
+use crate::json::Map;
 
 /// The built-in manifests: file name and text. A provider is one line here and one file there.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
@@ -83,8 +87,10 @@ pub struct Manifest {
     pub display_name: String,
     /// `spec.connection_specification`: the JSON Schema of `providerConfig`.
     pub spec: serde_json::Value,
-    /// Stream names in manifest order, with why one is unavailable.
+    /// Names of the streams that it lists, in its order, with why one is unavailable.
     pub streams: Vec<(Arc<str>, Option<String>)>,
+    /// Whether it makes more of them for a configuration: their names are known only then.
+    pub makes_streams: bool,
     /// Interval between polls that suits the provider (`metadata.connector.poll_interval_seconds`),
     /// also the floor below which validation warns.
     pub poll_interval: Option<std::time::Duration>,
@@ -305,12 +311,24 @@ impl Manifest {
         }
     }
 
+    /// What becomes of a configuration before it is used. The error is for people.
+    pub(super) fn rules(&self) -> Result<ConfigRules, String> {
+        ConfigRules::build(&self.document).map_err(|problem| describe(&problem))
+    }
+
+    /// A configuration in its current shape. The error is for people.
+    pub fn migrated(&self, config: Map, clock: Clock) -> Result<Map, String> {
+        self.rules()?
+            .migrate(config, clock)
+            .map_err(|error| error.to_string())
+    }
+
     /// The component of a stream.
     pub(super) fn stream(&self, name: &str) -> Option<&Node> {
-        let streams = self.document.get("streams").map_or(&[][..], Node::items);
-        streams
-            .iter()
-            .find(|node| node.get("name").and_then(Node::as_str) == Some(name))
+        let listed = declared::listed(&self.document).unwrap_or_default();
+        let nodes = listed.into_iter().map(|(node, _)| node);
+        let is_it = |node: &&Node| node.get("name").and_then(Node::as_str) == Some(name);
+        nodes.into_iter().find(is_it)
     }
 
     fn of(file: &str, document: Node, name: &str) -> Result<Self, Vec<Problem>> {
@@ -324,7 +342,8 @@ impl Manifest {
         let streams = streams(&document).map_err(|problem| vec![problem])?;
         let names: Vec<Arc<str>> = streams.iter().map(|(name, _)| name.clone()).collect();
         let metadata = metadata::read(&document, &names)?;
-        if streams.is_empty() && metadata.pushed.is_empty() {
+        let makes_streams = !declared::templates(&document).is_empty();
+        if streams.is_empty() && !makes_streams && metadata.pushed.is_empty() {
             return Err(vec![problem(
                 document.at,
                 "the manifest has no streams that this worker can read",
@@ -352,6 +371,7 @@ impl Manifest {
             kind: kind.into(),
             spec,
             streams,
+            makes_streams,
             poll_interval: metadata.poll_interval,
             metadata,
             document,
@@ -362,9 +382,10 @@ impl Manifest {
 
 /// A stream is read by dates or by a token, not by both.
 fn two_cursors(document: &Node, metadata: &Metadata) -> Result<(), Vec<Problem>> {
-    let streams = document.get("streams").map_or(&[][..], Node::items);
+    let streams = declared::listed(document).map_err(|problem| vec![problem])?;
     let problems: Vec<Problem> = streams
-        .iter()
+        .into_iter()
+        .map(|(node, _)| node)
         .filter(|node| optional(node, "incremental_sync").is_some())
         .filter_map(|node| {
             let rules = metadata.streams.get(text(node, "name").ok()??)?;
@@ -387,12 +408,8 @@ type Named = (Arc<str>, Option<String>);
 
 fn streams(document: &Node) -> Result<Vec<Named>, Problem> {
     let mut streams: Vec<Named> = Vec::new();
-    for node in list(document, "streams")? {
+    for (node, _) in declared::listed(document)? {
         let Some(name) = text(node, "name")?.filter(|name| !name.is_empty()) else {
-            if let Some(reason) = first_unsupported(node) {
-                tracing::debug!(%reason, "a part of a manifest is left out");
-                continue;
-            }
             return Err(problem(
                 node.at,
                 "a stream has no name",

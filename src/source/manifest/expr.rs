@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{self, problem};
-use super::template::{Context, EvalError, Literal, Parameter, Template};
+use super::template::{Context, EvalError, Literal, Parameter, Template, ValueType};
 use crate::document::{Kind, Node, Problem};
 use crate::json::{Map, Value};
 
@@ -77,6 +77,16 @@ impl Expr {
     /// See [`Template::value`].
     pub(super) fn value(&self, context: &Context<'_>) -> Result<Literal, EvalError> {
         self.template.value(&self.context(context))
+    }
+
+    /// See [`Template::value_of_type`].
+    pub(super) fn value_of_type(
+        &self,
+        context: &Context<'_>,
+        value_type: ValueType,
+    ) -> Result<Literal, EvalError> {
+        self.template
+            .value_of_type(&self.context(context), value_type)
     }
 
     /// See [`Template::text`].

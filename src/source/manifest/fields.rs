@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::template::{Nested, Template};
+use super::template::{Nested, Template, ValueType};
 use crate::document::{Kind, Node, Position, Problem, did_you_mean};
 use crate::json::{Map, Value};
 
@@ -107,6 +107,24 @@ pub fn flag_or(component: &Node, key: &str, default: bool) -> Result<bool, Probl
             _ => Err(wrong_kind(key, node, "true or false")),
         },
     }
+}
+
+/// `value_type`, which restricts what a template's text is read as.
+pub fn value_type(component: &Node) -> Result<Option<ValueType>, Problem> {
+    Ok(match text(component, "value_type")? {
+        None => None,
+        Some("string") => Some(ValueType::String),
+        Some("number") => Some(ValueType::Number),
+        Some("integer") => Some(ValueType::Integer),
+        Some("boolean") => Some(ValueType::Boolean),
+        Some(other) => {
+            return Err(problem(
+                required(component, "value_type")?.at,
+                format!("value_type cannot be {other}"),
+                "use string, number, integer or boolean",
+            ));
+        }
+    })
 }
 
 /// Plain text.

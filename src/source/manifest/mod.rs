@@ -8,6 +8,7 @@ mod check;
 mod configuration;
 pub mod cursor;
 pub mod datetime;
+mod declared;
 pub mod decode;
 pub mod dpath;
 mod errors;
@@ -21,6 +22,8 @@ pub mod lint;
 pub mod metadata;
 pub mod methods;
 mod mode;
+#[cfg(test)]
+mod mutation_tests;
 pub mod normalize;
 mod options;
 mod paginate;
@@ -42,7 +45,8 @@ mod tree;
 #[cfg(test)]
 mod vectors_tests;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +55,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 
 use self::catalog::{Manifest, describe};
+use self::declared::{Given, Values};
 use self::errors::Secrets;
 use self::metadata::SignalMetadata;
 pub use self::mode::Mode;
@@ -65,6 +70,7 @@ use crate::client::auth::Credentials;
 use crate::client::{Client, FetchError};
 use crate::clock::Clock;
 use crate::connector::{ChangeDetection, ConnectorConfig};
+use crate::document::{self, Node};
 use crate::json::{Map, Value};
 use crate::webhook::Webhooks;
 
@@ -85,6 +91,8 @@ pub struct ManifestSource {
     /// What their `select` says, or why it says nothing.
     select: Option<Result<Template, String>>,
     streams: Vec<Option<Built>>,
+    /// Streams that were made from a template, by their names.
+    made: HashMap<Arc<str>, Made>,
     /// Streams that `check` tries; empty: all.
     checked: Vec<Arc<str>>,
     no_parameters: Map,
@@ -99,6 +107,25 @@ struct Built {
     parts: Parts,
     /// Identifies what it reads.
     shape: String,
+}
+
+/// What a source is put together from.
+struct Assembly {
+    manifest: Arc<Manifest>,
+    config: Value,
+    /// Why the configuration cannot be used.
+    no_config: Option<String>,
+    detection: ChangeDetection,
+    client: Client,
+    clock: Clock,
+    mode: Mode,
+}
+
+/// A stream that was made from a template.
+struct Made {
+    node: Node,
+    /// Name of the template.
+    template: Arc<str>,
 }
 
 impl ManifestSource {
@@ -128,6 +155,25 @@ impl ManifestSource {
             checked: connector.streams.clone(),
             ..source
         }
+        .with_missing(&connector.streams)
+    }
+
+    /// The same, with those of the streams `names` that the configuration does not make.
+    fn with_missing(mut self, names: &[Arc<str>]) -> Self {
+        for name in names {
+            if self.specs.iter().any(|spec| spec.name == *name) {
+                continue;
+            }
+            let why = format!(
+                "{}: no stream of this name is made for this configuration",
+                self.manifest.file
+            );
+            let nothing = Node::synthetic(document::Kind::Null);
+            self.specs
+                .push(stream::spec(name, &nothing, None, None, Some(why)));
+            self.streams.push(None);
+        }
+        self
     }
 
     /// As [`build`](Self::build), from what templates see as `config`.
@@ -143,6 +189,38 @@ impl ManifestSource {
         if mode == Mode::Worker {
             config = manifest.metadata.auth.filled_in(config);
         }
+        let normalised = manifest.rules().and_then(|rules| match &config {
+            Value::Object(map) => {
+                let map = rules.apply(map.clone(), clock);
+                map.map(Value::Object).map_err(|error| error.to_string())
+            }
+            _ => Ok(config.clone()),
+        });
+        let no_config = normalised.as_ref().err().cloned();
+        let config = normalised.unwrap_or(config);
+        let given = Assembly {
+            manifest,
+            config,
+            no_config,
+            detection,
+            client,
+            clock,
+            mode,
+        };
+        Self::assemble(given, &Values::new())
+    }
+
+    /// The source of a configuration in its current shape.
+    fn assemble(given: Assembly, values: &Values) -> Self {
+        let Assembly {
+            manifest,
+            config,
+            no_config,
+            detection,
+            client,
+            clock,
+            mode,
+        } = given;
         let no_parameters = Map::new();
         let context = Context::new(clock)
             .with("config", &config)
@@ -168,18 +246,27 @@ impl ManifestSource {
         };
         let mut specs = Vec::new();
         let mut streams: Vec<Option<Built>> = Vec::new();
-        for (name, unavailable) in &manifest.streams {
+        let mut made = HashMap::new();
+        let declared = declared::streams(
+            &manifest,
+            &Given {
+                context: &builder.context,
+                config: &config,
+                mode,
+                values,
+            },
+        );
+        for stream in declared {
+            let (name, node) = (&stream.name, &*stream.node);
             let signal = manifest.metadata.signals.get(name);
             // The reference knows nothing of it.
             let rules = match mode {
                 Mode::Worker => manifest.metadata.streams.get(name).map(|rules| &**rules),
                 Mode::Reference => None,
             };
-            let Some(node) = manifest.stream(name) else {
-                continue;
-            };
             // Reading faster than the manifest allows may get the account banned.
-            let parts = match unavailable.as_ref().or(no_budget.as_ref()) {
+            let hindrances = [&stream.unavailable, &no_config, &no_budget];
+            let parts = match hindrances.into_iter().flatten().next() {
                 Some(reason) => Err(reason.clone()),
                 None => builder
                     .stream(node, signal, rules)
@@ -207,6 +294,9 @@ impl ManifestSource {
                     Mode::Reference => String::new(),
                 },
             }));
+            if let (Some(template), Cow::Owned(node)) = (stream.template, stream.node) {
+                made.insert(stream.name, Made { node, template });
+            }
         }
         let mut parents = HashSet::new();
         for built in streams.iter().flatten() {
@@ -229,6 +319,7 @@ impl ManifestSource {
             webhooks,
             select: None,
             streams,
+            made,
             checked: Vec::new(),
             no_parameters,
             parents,
@@ -243,6 +334,12 @@ impl ManifestSource {
             credentials,
             ..self
         }
+    }
+
+    /// The component of a stream.
+    fn node(&self, name: &str) -> Option<&Node> {
+        let made = self.made.get(name).map(|made| &made.node);
+        made.or_else(|| self.manifest.stream(name))
     }
 
     /// Values of the configuration that must not be shown.

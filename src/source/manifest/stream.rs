@@ -13,7 +13,7 @@ use super::fields::{flag, list, optional, problem, required, text, type_of};
 use super::metadata::{AbsentList, SignalMetadata};
 use super::mode::Mode;
 use super::paginate::Paginator;
-use super::partition::{ListPartitionRouter, ParentStreamConfig, PartitionRouter};
+use super::partition::{Grouping, ListPartitionRouter, ParentStreamConfig, PartitionRouter};
 use super::requester::Requester;
 use super::select::RecordSelector;
 use super::slice_options::SliceOptions;
@@ -57,6 +57,8 @@ pub(super) struct Parts {
     pub(super) detail: Option<Arc<Detail>>,
     /// Where the token is from which changes are read.
     pub(super) marks: Option<Arc<Marks>>,
+    /// Whether state with one cursor per parent is read as well.
+    pub(super) reads_legacy_state: bool,
     /// How changes are read, where the stream has a token for them.
     pub(super) feed: Option<Box<Feed>>,
     /// A feed of what was deleted, beside what is read by dates.
@@ -115,6 +117,11 @@ pub(super) enum Router {
     Substream(Vec<Parent>),
     /// The partitions of several routers, each value of one key once.
     Union { key: Expr, routers: Vec<Router> },
+    /// Several partitions of another router at once.
+    Grouped {
+        grouping: Grouping,
+        routers: Vec<Router>,
+    },
 }
 
 impl Router {
@@ -127,7 +134,9 @@ impl Router {
                     parent.parts.parents(names);
                 }
             }
-            Self::Union { routers, .. } => routers.iter().for_each(|router| router.parents(names)),
+            Self::Union { routers, .. } | Self::Grouped { routers, .. } => {
+                routers.iter().for_each(|router| router.parents(names))
+            }
         }
     }
 }
@@ -205,13 +214,13 @@ impl Builder<'_> {
         let mut slice_options = SliceOptions::default();
         let incremental = optional(node, "incremental_sync");
         let cursor = incremental.map(DatetimeBasedCursor::build).transpose()?;
-        if let Some(node) = incremental {
-            slice_options.add_cursor(node)?;
-        }
         let routers = match optional(retriever, "partition_router") {
             None => Vec::new(),
             Some(router) => self.routers(router, &mut slice_options)?,
         };
+        if let Some(node) = incremental {
+            slice_options.add_cursor(node)?;
+        }
         let flag_of = |key| incremental.map_or(Ok(false), |node| flag(node, key));
         let is_data_feed = flag_of("is_data_feed")?;
         Ok(Parts {
@@ -232,7 +241,11 @@ impl Builder<'_> {
                 schema.as_ref(),
                 flag_of("is_client_side_incremental")?,
             )?,
-            cursor,
+            // What is in a group changes from one read to the next.
+            cursor: match routers.as_slice() {
+                [Router::Grouped { .. }] => cursor.map(DatetimeBasedCursor::shared),
+                _ => cursor,
+            },
             cursor_pointer: signal.and_then(|signal| signal.cursor.clone()),
             routers,
             slice_options,
@@ -253,12 +266,25 @@ impl Builder<'_> {
             deleted: None,
             detail: None,
             marks: None,
+            reads_legacy_state: self.reads_legacy_state(node)?,
             feed: None,
             deletions: None,
             sweep: None,
             part_key: Vec::new(),
             skips: signal.map(|signal| signal.skip.clone()).unwrap_or_default(),
         })
+    }
+
+    /// State of older versions comes from Airbyte alone.
+    fn reads_legacy_state(&self, node: &Node) -> Result<bool, Problem> {
+        let mut legacy = false;
+        for migration in list(node, "state_migrations")? {
+            legacy |= type_of(migration) == Some("LegacyToPerPartitionStateMigration");
+            if self.mode == Mode::Reference && !legacy {
+                return Err(unsupported(migration));
+            }
+        }
+        Ok(legacy)
     }
 
     fn routers(&self, node: &Node, options: &mut SliceOptions) -> Result<Vec<Router>, Problem> {
@@ -268,9 +294,22 @@ impl Builder<'_> {
         };
         let mut routers = Vec::new();
         for node in nodes {
-            if type_of(node) == Some("UnionPartitionRouter") {
-                routers.push(self.union(node)?);
-                continue;
+            match type_of(node) {
+                Some("UnionPartitionRouter") => {
+                    routers.push(Router::Union {
+                        key: Expr::required(node, "partition_field")?,
+                        routers: self.inner_routers(node, "partition_routers")?,
+                    });
+                    continue;
+                }
+                Some("GroupingPartitionRouter") => {
+                    routers.push(Router::Grouped {
+                        grouping: Grouping::build(node)?,
+                        routers: self.inner_routers(node, "underlying_partition_router")?,
+                    });
+                    continue;
+                }
+                _ => {}
             }
             let Some(router) = PartitionRouter::build_all(node)?.pop() else {
                 continue;
@@ -296,19 +335,20 @@ impl Builder<'_> {
         Ok(routers)
     }
 
-    /// Where a value goes is left to templates here: the routers may not say it themselves.
-    fn union(&self, node: &Node) -> Result<Router, Problem> {
+    /// The routers within a router. Where a value goes is left to templates here: they may not
+    /// say it themselves.
+    fn inner_routers(&self, node: &Node, field: &str) -> Result<Vec<Router>, Problem> {
         let mut options = SliceOptions::default();
-        let routers = self.routers(required(node, "partition_routers")?, &mut options)?;
+        let routers = self.routers(required(node, field)?, &mut options)?;
         if !options.is_empty() {
+            let kind = type_of(node).unwrap_or_default();
             return Err(problem(
                 node.at,
-                "routers within a UnionPartitionRouter have a request_option",
+                format!("routers within a {kind} have a request_option"),
                 "use stream_partition in a template instead",
             ));
         }
-        let key = Expr::required(node, "partition_field")?;
-        Ok(Router::Union { key, routers })
+        Ok(routers)
     }
 
     fn parent(&self, config: &ParentStreamConfig, node: &Node) -> Result<Parent, Problem> {

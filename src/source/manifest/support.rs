@@ -5,67 +5,6 @@ use super::fields::type_of;
 use super::format;
 use crate::document::{Kind, Node, Problem};
 
-/// Component types that run, or that do not matter to a read.
-pub(super) const SUPPORTED: [&str; 57] = [
-    "DeclarativeStream",
-    "StateDelegatingStream",
-    "SimpleRetriever",
-    "HttpRequester",
-    "RecordSelector",
-    "DpathExtractor",
-    "RecordFilter",
-    "RequestOption",
-    "RequestPath",
-    "RequestBodyJsonObject",
-    "RequestBodyUrlEncodedForm",
-    "RequestBodyPlainText",
-    "RequestBodyGraphQL",
-    "RequestBodyGraphQlQuery",
-    "DefaultPaginator",
-    "NoPagination",
-    "PageIncrement",
-    "OffsetIncrement",
-    "CursorPagination",
-    "NoAuth",
-    "ApiKeyAuthenticator",
-    "BearerAuthenticator",
-    "BasicHttpAuthenticator",
-    "JwtAuthenticator",
-    "OAuthAuthenticator",
-    "SessionTokenAuthenticator",
-    "LegacySessionTokenAuthenticator",
-    "SelectiveAuthenticator",
-    "DefaultErrorHandler",
-    "CompositeErrorHandler",
-    "HttpResponseFilter",
-    "ConstantBackoffStrategy",
-    "ExponentialBackoffStrategy",
-    "WaitTimeFromHeader",
-    "WaitUntilTimeFromHeader",
-    "DatetimeBasedCursor",
-    "MinMaxDatetime",
-    "ListPartitionRouter",
-    "SubstreamPartitionRouter",
-    "ParentStreamConfig",
-    "UnionPartitionRouter",
-    "AddFields",
-    "AddedFieldDefinition",
-    "RemoveFields",
-    "KeysToLower",
-    "KeysToSnakeCase",
-    "KeysReplace",
-    "FlattenFields",
-    "DpathFlattenFields",
-    "JsonDecoder",
-    "JsonlDecoder",
-    "IterableDecoder",
-    "CsvDecoder",
-    "GzipDecoder",
-    "JsonItemsDecoder",
-    "XmlDecoder",
-    "ZipfileDecoder",
-];
-
 /// Fields whose content is no component: schemas, and what only the reference uses.
 const OPAQUE: [&str; 12] = [
     "schema_loader",
@@ -93,7 +32,7 @@ pub(super) fn first_unsupported(node: &Node) -> Option<Problem> {
             }
             if let Some(kind) = type_of(node)
                 && starts_upper(kind)
-                && !SUPPORTED.contains(&kind)
+                && format::component(kind).is_none_or(|known| !known.runs)
             {
                 return Some(unsupported(node));
             }

@@ -229,6 +229,7 @@ impl Judge for LoginJudge {
             conditional: false,
             ignored: AtomicBool::new(false),
             tries: self.tries.clone(),
+            renewal: Mutex::default(),
         };
         let verdict = verdicts.judge(answer, attempt);
         self.ignored.store(verdicts.is_ignored(), Ordering::Relaxed);

@@ -144,6 +144,15 @@ impl DatetimeBasedCursor {
         })
     }
 
+    /// The same, with one cursor for all partitions.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self {
+            global_substream_cursor: true,
+            ..self
+        }
+    }
+
     /// Evaluates everything for one configuration. `context` offers `config`; its clock is *now*,
     /// where the manifest names no end.
     pub fn open(&self, context: &Context<'_>) -> Result<OpenCursor, CursorError> {

@@ -7,7 +7,7 @@ use crate::json::respell;
 
 impl Decoder {
     /// As [`decode`](Self::decode), except that numbers are what the reference reads, and that a
-    /// body which is no JSON is an empty object, as if the provider had nothing to say.
+    /// body which is no JSON, or null, is an empty object, as if the provider had nothing to say.
     pub fn decode_as_the_reference(
         &self,
         body: Bytes,
@@ -16,6 +16,7 @@ impl Decoder {
         match self {
             Self::Json => {
                 let document = match respell(&body) {
+                    Ok(_) if body.trim_ascii() == b"null" => Bytes::from_static(b"{}"),
                     Ok(std::borrow::Cow::Borrowed(_)) => body,
                     Ok(std::borrow::Cow::Owned(document)) => document.into(),
                     Err(error) => {

@@ -26,7 +26,7 @@ use filter::Filter;
 
 pub(super) use condition::Condition;
 pub(super) use message::{Secrets, provider_message};
-pub(super) use reference::Tries;
+pub(super) use reference::{Renewal, Tries};
 pub(super) use refusal::Refusals;
 pub(super) use verdict::Verdicts;
 

@@ -31,6 +31,17 @@ pub(in crate::source::manifest) struct Tries {
     began: Option<Instant>,
 }
 
+/// Whether a request that is refused may get another token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::source::manifest) enum Renewal {
+    /// Its token is nobody's to renew: it is repeated as it is.
+    #[default]
+    Impossible,
+    Offered,
+    /// It was refused for its token.
+    Asked,
+}
+
 /// Which loop repeats the request.
 #[derive(Clone, Copy)]
 enum Loop {
@@ -121,12 +132,35 @@ impl Verdicts<'_> {
         let of = match resolution.action {
             Action::Success | Action::Ignore => return Verdict::Accept,
             Action::Fail => return Verdict::Fail(self.failure(response, &resolution)),
-            // A request does not wait for a new token: it has the one of the moment anyway.
+            Action::Refresh if self.asks_for_token() => {
+                let words = self.words(response, &resolution);
+                return Verdict::Fail(FetchError::Unauthorized(words));
+            }
             Action::Retry | Action::Refresh => Loop::Failed,
             Action::RateLimited => Loop::Limited,
         };
         let error = FetchError::Unavailable(self.words(response, &resolution));
         self.repeat(of, error, &response.headers, attempt)
+    }
+
+    /// Says whether the request may get another token.
+    pub(in crate::source::manifest) fn set_renewal(&self, renewal: Renewal) {
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = renewal;
+    }
+
+    /// Whether the request was refused for its token, and may get another.
+    pub(in crate::source::manifest) fn wants_token(&self) -> bool {
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) == Renewal::Asked
+    }
+
+    /// Notes that the token is refused; `false` where no other can be had.
+    fn asks_for_token(&self) -> bool {
+        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if *renewal == Renewal::Impossible {
+            return false;
+        }
+        *renewal = Renewal::Asked;
+        true
     }
 
     /// Repeats the request after what the first strategy says that says anything, else in the

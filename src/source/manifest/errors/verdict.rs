@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::backoff::NoWait;
 use super::hint::wait_in_body;
 use super::message::{Secrets, provider_message};
-use super::reference::Tries;
+use super::reference::{Renewal, Tries};
 use super::refusal::{About, Refusals};
 use super::{Action, ErrorHandler, FailureType, Resolution, is_transport};
 use crate::client::auth::lacks_scope;
@@ -37,6 +37,8 @@ pub(in crate::source::manifest) struct Verdicts<'r> {
     pub(in crate::source::manifest) ignored: AtomicBool,
     /// What the reference counts.
     pub(in crate::source::manifest) tries: Arc<Mutex<Tries>>,
+    /// What the reference does about a token that is refused.
+    pub(in crate::source::manifest) renewal: Mutex<Renewal>,
 }
 
 impl Verdicts<'_> {

@@ -1,6 +1,6 @@
 //! Authenticators.
 
-use super::{Component, Kind::*, Place, of, opt, req};
+use super::{Component, Kind::*, Place, idle, of, opt, req};
 
 pub(super) const NAMES: &[&str] = &[
     "NoAuth",
@@ -342,7 +342,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "RateLimitedMultipleTokenAuthenticator",
         "Several tokens, used in turn as their quotas allow.",
         &[
@@ -376,7 +376,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             .or("50"),
         ],
     ),
-    of(
+    idle(
         "QuotaStatusSource",
         "Where quotas are asked for.",
         &[
@@ -390,7 +390,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "TokenQuota",
         "One quota of a token.",
         &[

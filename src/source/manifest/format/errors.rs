@@ -1,6 +1,6 @@
 //! What answers mean, and how long to wait.
 
-use super::{Component, Kind::*, Place, of, opt, req};
+use super::{Component, Kind::*, Place, idle, of, opt, req};
 
 pub(super) const HANDLERS: &[&str] = &[
     "DefaultErrorHandler",
@@ -135,7 +135,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "WaitTimeFromResponse",
         "Seconds to wait stand in the answer.",
         &[

@@ -1,6 +1,6 @@
 //! From answers to records.
 
-use super::{Component, Kind::*, Place, of, opt, req};
+use super::{Component, Kind::*, Place, idle, of, opt, req};
 
 pub(super) const EXTRACTORS: &[&str] = &[
     "DpathExtractor",
@@ -62,7 +62,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "CombinedExtractor",
         "The records of several extractors.",
         &[
@@ -81,7 +81,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             .or("false"),
         ],
     ),
-    of(
+    idle(
         "ResponseToFileExtractor",
         "Rows of a large file.",
         &[opt(
@@ -91,7 +91,7 @@ pub(super) const COMPONENTS: &[Component] = &[
         )
         .or("false")],
     ),
-    of(
+    idle(
         "RecordExpander",
         "Elements of a nested list become records.",
         &[
@@ -130,7 +130,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "ParentFieldPath",
         "A field of the record that an element comes from.",
         &[

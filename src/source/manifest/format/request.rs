@@ -1,6 +1,6 @@
 //! Requests: address, options, body.
 
-use super::{Component, Kind::*, Place, of, opt, req};
+use super::{Component, Kind::*, Place, idle, of, opt, req};
 
 const BODIES: &[&str] = &[
     "RequestBodyJsonObject",
@@ -151,7 +151,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             )],
         )
     },
-    of(
+    idle(
         "QueryProperties",
         "Asks for fields of records by name, in portions.",
         &[
@@ -177,7 +177,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "PropertiesFromEndpoint",
         "Fields that the provider names.",
         &[
@@ -189,7 +189,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             req("retriever", Component(RETRIEVERS), "Reads the fields."),
         ],
     ),
-    of(
+    idle(
         "PropertyChunking",
         "How large a portion of fields is.",
         &[
@@ -206,12 +206,12 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "GroupByKeyMergeStrategy",
         "Records with the same key become one.",
         &[req("key", Key, "The key.")],
     ),
-    of(
+    idle(
         "JsonSchemaPropertySelector",
         "Only fields that the schema holds.",
         &[opt(

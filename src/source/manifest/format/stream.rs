@@ -1,6 +1,6 @@
 //! Streams and how they are retrieved.
 
-use super::{Component, Kind::*, Place, of, opt, req};
+use super::{Component, Kind::*, Place, idle, of, opt, req};
 
 const RETRIEVERS: &[&str] = &["SimpleRetriever", "AsyncRetriever", "CustomRetriever"];
 const LOADERS: &[&str] = &[
@@ -136,7 +136,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "AsyncRetriever",
         "Asks the provider to prepare records, waits, and fetches them.",
         &[
@@ -223,7 +223,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "AsyncJobStatusMap",
         "What the provider's words for a job's state mean.",
         &[
@@ -234,7 +234,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             opt("skipped", Texts, "Nothing to do."),
         ],
     ),
-    of(
+    idle(
         "PaginationReset",
         "Starts paging anew where the provider lists no further.",
         &[
@@ -250,12 +250,12 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    of(
+    idle(
         "PaginationResetLimits",
         "When paging starts anew.",
         &[opt("number_of_records", Integer, "After so many records.")],
     ),
-    of(
+    idle(
         "PageSizeReduction",
         "Asks for smaller pages when the provider cannot make the wanted ones.",
         &[
@@ -282,7 +282,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             .or("\"NEVER\""),
         ],
     ),
-    of(
+    idle(
         "RequestWindowSplitting",
         "Cuts a window of time in two when it holds too much.",
         &[

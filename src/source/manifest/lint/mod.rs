@@ -20,13 +20,15 @@ use std::collections::HashSet;
 use self::report::Report;
 use self::walk::Walk;
 use super::catalog::Manifest;
+use super::configuration::ConfigRules;
+use super::declared;
 use super::fields::type_of;
 use super::mode::Mode;
 use super::resolve::{add_source_type, parameters, references};
 use super::support::first_unsupported;
 use super::{Builder, Context, Map, Value};
 use crate::clock::Clock;
-use crate::document::{Node, Position, parse_yaml};
+use crate::document::{Node, Position, Problem, parse_yaml};
 
 /// Everything that is wrong with the text of a manifest, in its order. `name` is what the file is
 /// called, in snake case.
@@ -80,6 +82,16 @@ fn as_loaded(name: &str, report: &mut Report<'_>) {
         }
     };
     let is_sound = !report.has_errors();
+    if let Err(problem) = ConfigRules::build(&manifest.document) {
+        report.add("unsupported", Severity::Warning, all_unavailable(problem));
+    }
+    for template in declared::templates(&manifest.document) {
+        if let Some(mut problem) = template.unsupported().or_else(|| template.needs_requests()) {
+            let name = &template.name;
+            problem.message = format!("streams of {name} are unavailable: {}", problem.message);
+            report.add("unsupported", Severity::Warning, problem);
+        }
+    }
     let config = Value::Object(Map::new());
     let parameters = Map::new();
     let builder = Builder {
@@ -109,6 +121,12 @@ fn as_loaded(name: &str, report: &mut Report<'_>) {
             report.add_new("structure", Severity::Error, problem);
         }
     }
+}
+
+/// What keeps the configuration from being used keeps every stream from being read.
+fn all_unavailable(mut problem: Problem) -> Problem {
+    problem.message = format!("every stream is unavailable: it {}", problem.message);
+    problem
 }
 
 /// Building with no configuration at all says what the manifest cannot help.

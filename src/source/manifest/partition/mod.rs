@@ -3,14 +3,17 @@
 //! Nothing here reads parents: whoever does hands their records to
 //! [`ParentKeys::partition`]. Several routers of one stream make a [`product()`].
 
+mod grouping;
 mod list;
 mod product;
 mod substream;
 #[cfg(test)]
 mod tests;
 
+pub use grouping::{Grouping, Groups};
 pub use list::ListPartitionRouter;
 pub use product::{Product, product};
+pub(in crate::source::manifest) use substream::PARENT_SLICE;
 pub use substream::{ParentKeys, ParentStreamConfig, SubstreamPartitionRouter};
 
 use super::fields;
@@ -61,6 +64,9 @@ pub enum PartitionError {
         /// The field.
         field: &'static str,
     },
+    /// A partition that is to be grouped has not just one key.
+    #[error("the partitions of a GroupingPartitionRouter must have one key")]
+    NotOneKey,
     /// Combining the routers gives too many.
     #[error("the partition routers combine to more than {limit} partitions")]
     TooMany {

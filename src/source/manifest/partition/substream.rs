@@ -37,7 +37,7 @@ pub struct ParentKeys {
 }
 
 /// The partition key under which the parent record's own partition stands.
-const PARENT_SLICE: &str = "parent_slice";
+pub(in crate::source::manifest) const PARENT_SLICE: &str = "parent_slice";
 
 impl SubstreamPartitionRouter {
     /// From a component of type `SubstreamPartitionRouter`.
@@ -126,6 +126,11 @@ impl ParentStreamConfig {
 }
 
 impl ParentKeys {
+    /// The key of a partition's value.
+    pub fn partition_field(&self) -> &str {
+        &self.partition_field
+    }
+
     /// The partition that a parent record stands for; `None` if it lacks the parent key.
     ///
     /// `parent` is the partition that the record itself was read from.

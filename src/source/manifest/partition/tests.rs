@@ -1,6 +1,6 @@
 //! Combinations and their bounds.
 
-use super::{Partition, PartitionError, PartitionRouter, product};
+use super::{Grouping, Partition, PartitionError, PartitionRouter, product};
 use crate::document::parse_yaml;
 use crate::json::{Map, Value};
 
@@ -44,10 +44,46 @@ fn combinations_are_bounded() {
 
 #[test]
 fn unsupported_routers_are_named() {
-    let node = parse_yaml("m.yaml", "{type: GroupingPartitionRouter}").unwrap();
+    let node = parse_yaml("m.yaml", "{type: CustomPartitionRouter}").unwrap();
     let problem = PartitionRouter::build_all(&node).unwrap_err().to_string();
     assert!(
-        problem.contains("GroupingPartitionRouter is not a supported partition router"),
+        problem.contains("CustomPartitionRouter is not a supported partition router"),
         "{problem}"
     );
+}
+
+#[test]
+fn groups_gather_the_values_of_their_partitions() {
+    let node = parse_yaml("m.yaml", "{type: GroupingPartitionRouter, group_size: 2}").unwrap();
+    let mut groups = Grouping::build(&node).unwrap().groups();
+    let mut shown = Vec::new();
+    for mut partition in [partitions("a", 3), partitions("a", 1)].concat() {
+        partition.extra_fields.insert("name".to_owned(), "x".into());
+        shown.extend(groups.push(partition).unwrap());
+    }
+    shown.extend(groups.finish());
+    let shown: Vec<String> = shown
+        .into_iter()
+        .map(|group| {
+            format!(
+                "{} {}",
+                Value::Object(group.keys),
+                Value::Object(group.extra_fields)
+            )
+        })
+        .collect();
+    // The second 0 counts no more.
+    assert_eq!(
+        shown,
+        [
+            r#"{"a":[0,1]} {"name":["x","x"]}"#,
+            r#"{"a":[2]} {"name":["x"]}"#
+        ]
+    );
+    let two = product(vec![partitions("a", 1), partitions("b", 1)]).unwrap();
+    for partition in two {
+        assert_eq!(groups.push(partition), Err(PartitionError::NotOneKey));
+    }
+    let node = parse_yaml("m.yaml", "{type: GroupingPartitionRouter, group_size: 0}").unwrap();
+    assert!(Grouping::build(&node).is_err());
 }

@@ -20,12 +20,11 @@ pub struct Described {
 
 impl ManifestSource {
     /// Describes a stream.
-    pub fn describe_as_the_reference(&self, stream: usize) -> Result<Described, FetchError> {
+    pub async fn describe_as_the_reference(&self, stream: usize) -> Result<Described, FetchError> {
         let spec = &self.specs[stream];
         let run = self.run(&spec.name);
         let node = self
-            .manifest
-            .stream(&spec.name)
+            .node(&spec.name)
             .map(first_read)
             .ok_or_else(|| run.misconfigured("the manifest has no such stream"))?;
         let cursor = self.streams[stream]
@@ -39,7 +38,7 @@ impl ManifestSource {
             }
             None => None,
         };
-        let mut schema = schema(node);
+        let mut schema = self.schema(node).await?;
         if let Value::Object(map) = &mut schema {
             // As in every message of the reference.
             map.retain(|_, value| *value != Value::Null);
@@ -52,29 +51,30 @@ impl ManifestSource {
     }
 }
 
-/// The inline schema; several loaders make one in which the first of them wins.
-fn schema(node: &Node) -> Value {
-    let Some(loader) = optional(node, "schema_loader") else {
-        return Map::new().into();
-    };
-    match &loader.kind {
-        Kind::List(loaders) => {
-            let mut all = Map::new();
-            for loader in loaders {
-                if let Value::Object(schema) = inline(loader) {
-                    merge(&mut all, schema);
-                }
+impl ManifestSource {
+    /// The schema of a stream's records; several loaders make one in which the first of them wins.
+    pub(super) async fn schema(&self, stream: &Node) -> Result<Value, FetchError> {
+        let Some(loader) = optional(stream, "schema_loader") else {
+            return Ok(Map::new().into());
+        };
+        let Kind::List(loaders) = &loader.kind else {
+            return self.loaded(loader).await;
+        };
+        let mut all = Map::new();
+        for loader in loaders {
+            if let Value::Object(schema) = self.loaded(loader).await? {
+                merge(&mut all, schema);
             }
-            all.into()
         }
-        _ => inline(loader),
+        Ok(all.into())
     }
-}
 
-fn inline(loader: &Node) -> Value {
-    match optional(loader, "schema") {
-        Some(schema) if type_of(loader) == Some("InlineSchemaLoader") => schema.to_value(),
-        _ => Map::new().into(),
+    async fn loaded(&self, loader: &Node) -> Result<Value, FetchError> {
+        Ok(match (type_of(loader), optional(loader, "schema")) {
+            (Some("InlineSchemaLoader"), Some(schema)) => schema.to_value(),
+            (Some("DynamicSchemaLoader"), _) => self.asked_schema(loader).await?.into(),
+            _ => Map::new().into(),
+        })
     }
 }
 

@@ -5,11 +5,14 @@
 //! another and what ends them; requests, templates, selection and cursors are the same code, which
 //! asks its [`Mode`](super::Mode).
 
+mod asked;
 mod cache;
 mod delegate;
 mod discover;
+mod legacy;
 mod pages;
 mod partitions;
+mod schema;
 mod slices;
 
 use std::time::Duration;
@@ -20,8 +23,10 @@ use tokio::time::Instant;
 
 use self::slices::{Cached, Slices};
 use super::cursor::Observed;
+use super::fields::{optional, type_of};
 use super::{Built, ManifestSource};
 use crate::client::FetchError;
+use crate::document::Node;
 use crate::json::Value;
 use crate::source::Stopped;
 
@@ -57,7 +62,7 @@ impl ManifestSource {
         state: Option<&Value>,
         sink: &mut dyn Sink,
     ) -> Result<bool, Stopped> {
-        match self.slices(stream, state) {
+        match self.prepared(stream, state).await {
             Ok(slices) => read(slices, sink).await,
             Err(error) => {
                 sink.failed(error)?;
@@ -68,7 +73,7 @@ impl ManifestSource {
 
     /// Reads a stream up to its first record.
     pub async fn probe_as_the_reference(&self, stream: usize) -> Result<Availability, FetchError> {
-        let mut slices = self.slices(stream, None)?;
+        let mut slices = self.prepared(stream, None).await?;
         let Some(slice) = slices.next().await? else {
             return Ok(Availability::NoSlice);
         };
@@ -79,6 +84,19 @@ impl ManifestSource {
             }
         }
         Ok(Availability::Empty)
+    }
+
+    /// The slices, once the schema is known where the provider has to be asked for it.
+    async fn prepared(
+        &self,
+        stream: usize,
+        state: Option<&Value>,
+    ) -> Result<Slices<'_>, FetchError> {
+        let node = self.node(&self.specs[stream].name);
+        if let Some(node) = node.filter(|node| asks_for_schema(node)) {
+            self.schema(node).await?;
+        }
+        self.slices(stream, state)
     }
 
     fn slices(&self, stream: usize, state: Option<&Value>) -> Result<Slices<'_>, FetchError> {
@@ -101,6 +119,11 @@ impl ManifestSource {
     }
 }
 
+fn asks_for_schema(stream: &Node) -> bool {
+    let loader = optional(stream, "schema_loader");
+    loader.is_some_and(|loader| type_of(loader) == Some("DynamicSchemaLoader"))
+}
+
 async fn read(mut slices: Slices<'_>, sink: &mut dyn Sink) -> Result<bool, Stopped> {
     let mut is_whole = true;
     let mut told: Option<Instant> = None;
@@ -120,6 +143,7 @@ async fn read(mut slices: Slices<'_>, sink: &mut dyn Sink) -> Result<bool, Stopp
             Err(error) => {
                 sink.failed(error)?;
                 is_whole = false;
+                slices.abandon();
                 continue;
             }
         };
@@ -139,6 +163,7 @@ async fn read(mut slices: Slices<'_>, sink: &mut dyn Sink) -> Result<bool, Stopp
             // The other slices may still be read.
             sink.failed(error)?;
             is_whole = false;
+            slices.abandon();
             continue;
         }
         slices.close(&slice, observed);

@@ -119,7 +119,9 @@ impl<'r> Pages<'r> {
             return Ok(response);
         }
         let verdicts = self.run.verdicts(&requester.errors, false);
-        let response = requester.send(&self.run, &request, true, &verdicts).await?;
+        let response = requester
+            .send_as_the_reference(&self.run, &request, &verdicts)
+            .await?;
         if let Some((cache, key)) = kept {
             cache.put(key, &response);
         }

@@ -12,7 +12,7 @@ use super::slices::{Cached, Slice, Slices};
 use crate::client::FetchError;
 use crate::json::{Map, Value, parse};
 use crate::source::manifest::cursor::Observed;
-use crate::source::manifest::partition::{ParentKeys, Partition, only_by, product};
+use crate::source::manifest::partition::{Groups, ParentKeys, Partition, only_by, product};
 use crate::source::manifest::retriever::Run;
 use crate::source::manifest::stream::{Parent, Router};
 
@@ -38,6 +38,13 @@ pub(super) enum Partitions<'r> {
         parts: Vec<Self>,
         at: usize,
         seen: HashSet<String>,
+    },
+    /// Several partitions of another at once.
+    Grouped {
+        run: Run<'r>,
+        groups: Groups,
+        of: Box<Self>,
+        is_over: bool,
     },
 }
 
@@ -117,6 +124,12 @@ impl<'r> Partitions<'r> {
                 at: 0,
                 seen: HashSet::new(),
             },
+            Router::Grouped { grouping, routers } => Self::Grouped {
+                run,
+                groups: grouping.groups(),
+                of: Box::new(Self::open(run, routers, state, cache)?),
+                is_over: false,
+            },
         })
     }
 
@@ -169,6 +182,24 @@ impl<'r> Partitions<'r> {
                             return Ok(Some(partition));
                         }
                     }
+                    Self::Grouped { is_over: true, .. } => return Ok(None),
+                    Self::Grouped {
+                        run,
+                        groups,
+                        of,
+                        is_over,
+                    } => match of.next().await? {
+                        Some(partition) => {
+                            let group = groups.push(partition);
+                            if let Some(group) = group.map_err(|error| run.misconfigured(error))? {
+                                return Ok(Some(group));
+                            }
+                        }
+                        None => {
+                            *is_over = true;
+                            return Ok(groups.finish());
+                        }
+                    },
                 }
             }
         })
@@ -187,6 +218,7 @@ impl<'r> Partitions<'r> {
                     }
                 }
             }
+            Self::Grouped { of, .. } => return of.parent_state(),
             Self::Union { parts, .. } => {
                 for state in parts.iter().filter_map(Self::parent_state) {
                     if let Value::Object(state) = state {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::cache::ResponseCache;
 use super::delegate;
+use super::legacy;
 use super::pages::Pages;
 use super::partitions::{FIRST_PAGE, Partitions};
 use crate::client::FetchError;
@@ -40,8 +41,11 @@ pub(super) struct Slices<'r> {
     /// The partition that is being cut into windows.
     current: Option<(Arc<Partition>, Windows)>,
     began: Option<Instant>,
-    /// The state of the parents as of the last partition that was read to its end.
+    /// The state of the parents as of the last partition before which all were read to their
+    /// ends.
     parent_state: Option<Value>,
+    /// A slice could not be read to its end.
+    has_gap: bool,
 }
 
 /// How far the stream has been read.
@@ -76,6 +80,8 @@ impl<'r> Slices<'r> {
     ) -> Result<Self, FetchError> {
         let failed = |error| run.misconfigured(error);
         let (parts, state) = delegate::choose(run, parts, state)?;
+        let state = legacy::migrated(run, parts, state)?;
+        let state = state.as_deref();
         let cursor = match &parts.cursor {
             None => Cursor::None,
             Some(cursor) => {
@@ -99,6 +105,7 @@ impl<'r> Slices<'r> {
             current: None,
             began: None,
             parent_state: None,
+            has_gap: false,
         })
     }
 
@@ -180,10 +187,17 @@ impl<'r> Slices<'r> {
             }
             (Cursor::Partitioned(cursor), Some(window)) => {
                 cursor.close(slice.partition(), window, observed);
-                self.parent_state = self.partitions.parent_state();
+                if !self.has_gap {
+                    self.parent_state = self.partitions.parent_state();
+                }
             }
             _ => {}
         }
+    }
+
+    /// A slice cannot be read to its end.
+    pub(super) fn abandon(&mut self) {
+        self.has_gap = true;
     }
 
     /// Every slice has been read to its end.

@@ -54,6 +54,12 @@ pub(super) fn resolve_part(kind: &str, part: &Node) -> Result<Node, Problem> {
     parameters::hand_down(part).and_then(normalise::spellings)
 }
 
+/// Resolves a stream that was made from a template, whose references are replaced already.
+/// `outer_wins` says whose parameter counts where a component and one around it have the same.
+pub(super) fn resolve_made(stream: Node, outer_wins: bool) -> Result<Node, Problem> {
+    parameters::hand_down_again(stream, outer_wins).and_then(normalise::spellings)
+}
+
 /// The root may leave its type out.
 pub(super) fn add_source_type(mut document: Node) -> Node {
     if let Kind::Map(entries) = &mut document.kind

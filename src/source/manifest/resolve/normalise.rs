@@ -1,5 +1,6 @@
 //! One spelling for what the format can say in two.
 
+use super::parameters::MADE_STREAMS;
 use super::{Members, into_map, into_members};
 use crate::document::{Entry, Kind, Node, Problem, did_you_mean};
 use crate::source::manifest::fields::{kind_name, problem};
@@ -16,7 +17,11 @@ pub(super) fn spellings(node: Node) -> Result<Node, Problem> {
         Kind::Map(entries) if is_schema(&entries) => Kind::Map(entries),
         Kind::Map(entries) => {
             let mut members = into_members(entries);
-            for (_, value) in members.values_mut() {
+            for (key, (_, value)) in &mut members {
+                // What fills a template of streams knows the spelling of its author.
+                if key == MADE_STREAMS {
+                    continue;
+                }
                 let node = std::mem::replace(value, Node::synthetic(Kind::Null));
                 *value = spellings(node)?;
             }

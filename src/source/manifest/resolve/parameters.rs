@@ -11,6 +11,9 @@ use crate::source::manifest::fields::{kind_name, problem};
 use crate::source::manifest::format;
 use crate::source::manifest::template::Template;
 
+/// The field of a manifest that holds its templates of streams.
+pub(super) const MADE_STREAMS: &str = "dynamic_streams";
+
 /// The field that holds a component's parameters.
 const PARAMETERS: &str = "$parameters";
 
@@ -38,6 +41,19 @@ pub(in crate::source::manifest) fn hand_down(manifest: Node) -> Result<Node, Pro
     propagating.component("", manifest, &Parameters::new(), 0)
 }
 
+/// The same for one stream that was made from a template. Nothing is left out: the template was
+/// handed everything down before.
+pub(in crate::source::manifest) fn hand_down_again(
+    stream: Node,
+    outer_wins: bool,
+) -> Result<Node, Problem> {
+    let mut propagating = Propagating {
+        outer_wins,
+        ..Propagating::default()
+    };
+    propagating.component("", stream, &Parameters::new(), 0)
+}
+
 /// Parameters by name. Many components share one value.
 type Parameters = IndexMap<String, Rc<(Position, Node)>>;
 
@@ -46,6 +62,8 @@ struct Propagating {
     budget: Budget,
     /// What templates read of the parameters; `None` keeps everything.
     read: Option<Names>,
+    /// Whether a parameter of a component around counts more than a component's own.
+    outer_wins: bool,
 }
 
 /// Some names, or all.
@@ -92,8 +110,13 @@ impl Propagating {
         let mut members = into_members(entries);
         add_default_type(identifier, &mut members, at);
         self.budget.charge(inherited.len(), at)?;
-        let mut parameters = inherited.clone();
-        parameters.extend(own_parameters(&mut members)?);
+        let own = own_parameters(&mut members)?;
+        let parameters = if self.outer_wins {
+            own.into_iter().chain(inherited.clone()).collect()
+        } else {
+            inherited.clone().into_iter().chain(own).collect()
+        };
+        let mut parameters: Parameters = parameters;
         let Some(kind) = component_type(&members) else {
             if !is_schema(&members) {
                 self.nested_only(identifier, &mut members, &parameters, depth)?;
@@ -114,6 +137,8 @@ impl Propagating {
             if !matches!(value.kind, Kind::Map(_) | Kind::List(_)) {
                 continue;
             }
+            // Values may go anywhere in a template of streams, parameters included.
+            let read = (field == MADE_STREAMS).then(|| self.read.take());
             // A parameter does not go into the field it has become: that would never end.
             let excluded = parameters.shift_remove(field);
             let identifier = format!("{kind}.{field}");
@@ -124,6 +149,9 @@ impl Propagating {
                     }
                 }
                 _ => self.replace(&identifier, value, &parameters, depth)?,
+            }
+            if let Some(read) = read {
+                self.read = read;
             }
             if let Some(excluded) = excluded
                 && !is_falsy(&excluded.1)

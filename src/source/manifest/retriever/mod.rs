@@ -13,9 +13,9 @@ mod partitions;
 mod reading;
 mod validators;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -89,6 +89,7 @@ impl<'r> Run<'r> {
             tries: Arc::default(),
         }
     }
+            renewal: Mutex::default(),
 
     /// The same words, with the stream that they are about.
     pub(super) fn named(&self, what: &str) -> String {

@@ -117,6 +117,18 @@ impl ParentCache {
                     }
                     Ok(union)
                 }
+                Router::Grouped { grouping, routers } => {
+                    let mut groups = grouping.groups();
+                    let mut grouped = Vec::new();
+                    for router in routers {
+                        for partition in self.factor(run, router, state, of).await? {
+                            let group = groups.push(partition);
+                            grouped.extend(group.map_err(|error| run.misconfigured(error))?);
+                        }
+                    }
+                    grouped.extend(groups.finish());
+                    Ok(grouped)
+                }
             }
         })
     }

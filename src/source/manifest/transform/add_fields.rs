@@ -4,6 +4,7 @@ use super::super::dpath::Path;
 use super::super::fields::{self, problem};
 use super::super::template::{Context, Template, ValueType};
 use super::{TransformError, failed};
+use crate::clock::Clock;
 use crate::document::{Node, Problem};
 use crate::json::{Map, Value};
 
@@ -41,6 +42,33 @@ impl AddFields {
         })
     }
 
+    /// Sets the fields in a configuration, which is what the templates see.
+    pub(in crate::source::manifest) fn apply_to_config(
+        &self,
+        config: &mut Map,
+        clock: Clock,
+    ) -> Result<(), TransformError> {
+        for field in &self.fields {
+            let seen = Value::Object(config.clone());
+            let context = Context::new(clock)
+                .with("config", &seen)
+                .with("parameters", &self.parameters);
+            let value = field.value(&context)?;
+            let context = context
+                .with("value", &value)
+                .with("path", &field.path_value);
+            if self.holds(&context)? {
+                field.set(config, value.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn holds(&self, context: &Context<'_>) -> Result<bool, TransformError> {
+        let holds = self.condition.as_ref().map(|it| it.boolean(context));
+        holds.unwrap_or(Ok(true)).map_err(failed("condition"))
+    }
+
     pub(super) fn apply(
         &self,
         record: &mut Map,
@@ -52,19 +80,12 @@ impl AddFields {
                     .clone()
                     .with("parameters", &self.parameters)
                     .with("record", &*record);
-                let value = match field.value_type {
-                    None => field.value.value(&context),
-                    Some(value_type) => field.value.value_of_type(&context, value_type),
-                };
-                let value = value.map_err(failed(&field.shown()))?.into_json();
-                if let Some(condition) = &self.condition {
-                    let context = context
-                        .clone()
-                        .with("value", &value)
-                        .with("path", &field.path_value);
-                    if !condition.boolean(&context).map_err(failed("condition"))? {
-                        continue;
-                    }
+                let value = field.value(&context)?;
+                let context = context
+                    .with("value", &value)
+                    .with("path", &field.path_value);
+                if !self.holds(&context)? {
+                    continue;
                 }
                 value
             };
@@ -100,26 +121,20 @@ impl AddedField {
                 format!("list indexes go from 0 to {MAX_INDEX}"),
             ));
         }
-        let value_type = match fields::text(node, "value_type")? {
-            None => None,
-            Some("string") => Some(ValueType::String),
-            Some("number") => Some(ValueType::Number),
-            Some("integer") => Some(ValueType::Integer),
-            Some("boolean") => Some(ValueType::Boolean),
-            Some(other) => {
-                return Err(problem(
-                    fields::required(node, "value_type")?.at,
-                    format!("value_type cannot be {other}"),
-                    "use string, number, integer or boolean",
-                ));
-            }
-        };
         Ok(Self {
             path_value: Value::Array(path.iter().cloned().map(Value::String).collect()),
             path,
             value: fields::required_template(node, "value")?,
-            value_type,
+            value_type: fields::value_type(node)?,
         })
+    }
+
+    fn value(&self, context: &Context<'_>) -> Result<Value, TransformError> {
+        let value = match self.value_type {
+            None => self.value.value(context),
+            Some(value_type) => self.value.value_of_type(context, value_type),
+        };
+        Ok(value.map_err(failed(&self.shown()))?.into_json())
     }
 
     fn shown(&self) -> String {

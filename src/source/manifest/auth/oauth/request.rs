@@ -22,11 +22,20 @@ impl OAuth {
                 Expiry::Seconds
             },
             is_strict: !self.verbatim,
-            refresh_token: match &self.updater {
-                Some(updater) => updater.refresh_token_name.clone(),
-                None => read("refresh_token_name", &self.refresh_token_name)?,
-            },
+            refresh_token: self.refresh_token_name(run, context)?,
         })
+    }
+
+    /// What the refresh token is called, both where it is sent and where a new one comes.
+    fn refresh_token_name(
+        &self,
+        run: &Run<'_>,
+        context: &Context<'_>,
+    ) -> Result<String, FetchError> {
+        match &self.updater {
+            Some(updater) => Ok(updater.refresh_token_name.clone()),
+            None => self.read(run, "refresh_token_name", &self.refresh_token_name, context),
+        }
     }
 
     /// The request to the token endpoint.
@@ -103,7 +112,7 @@ impl OAuth {
         };
         match refresh {
             Some(refresh) => {
-                let name = read("refresh_token_name", &self.refresh_token_name)?;
+                let name = self.refresh_token_name(run, context)?;
                 if is_refresh {
                     request.refresh_field = Some(name.clone());
                 }
@@ -116,7 +125,7 @@ impl OAuth {
             }
             // The reference sends it empty.
             None if self.refresh_token.is_some() && !self.verbatim => {
-                let name = read("refresh_token_name", &self.refresh_token_name)?;
+                let name = self.refresh_token_name(run, context)?;
                 fields.push((name, String::new()));
             }
             None => {}

@@ -1,13 +1,16 @@
-//! What a manifest makes of a connector's `providerConfig`: which values are secret, which name the
-//! credential, and which shape what is read.
+//! Which values of a configuration are secret, which name the credential, and which shape what is
+//! read.
 
-use super::catalog::Manifest;
+use crate::source::manifest::catalog::Manifest;
 use crate::client::identify;
 use crate::connector::ConnectorConfig;
 use crate::json::{Ignored, Map, Value, canonical_hash};
 
 /// The values of all fields that the spec marks with `airbyte_secret`.
-pub(super) fn secrets(config: &Value, spec: &serde_json::Value) -> Vec<String> {
+pub(in crate::source::manifest) fn secrets(
+    config: &Value,
+    spec: &serde_json::Value,
+) -> Vec<String> {
     let mut found = Vec::new();
     visit(config, spec, &mut |value| found.push(text_of(value)));
     found
@@ -39,7 +42,7 @@ fn text_of(value: &Value) -> String {
 
 /// Identifies what a stream reads: two configurations with the same hash may share a cursor.
 /// Credentials do not count, so that a rotated token keeps it.
-pub(super) fn shape_hash(
+pub(in crate::source::manifest) fn shape_hash(
     config: &Value,
     spec: &serde_json::Value,
     stream: &Value,
