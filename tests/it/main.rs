@@ -32,6 +32,7 @@ mod providers;
 mod redis_store;
 mod reference;
 mod reload;
+mod resume;
 mod secrets;
 mod settings;
 mod sqlite_crash;

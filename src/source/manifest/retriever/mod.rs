@@ -11,11 +11,12 @@ mod guard;
 mod pages;
 mod partitions;
 mod reading;
+mod resume;
 mod validators;
 
 use std::sync::atomic::AtomicBool;
-
 use std::sync::{Arc, Mutex};
+
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use self::cursors::Cursors;
 use self::guard::instant;
 use self::pages::Pages;
 use self::reading::{Halt, Reading, Tally, ends_the_stream};
+use self::resume::Resume;
 use self::validators::Validators;
 use super::cursor::CursorError;
 use super::errors::{ErrorHandler, Refusals, Secrets, Verdicts};
@@ -87,9 +89,9 @@ impl<'r> Run<'r> {
             conditional,
             ignored: AtomicBool::new(false),
             tries: Arc::default(),
+            renewal: Mutex::default(),
         }
     }
-            renewal: Mutex::default(),
 
     /// The same words, with the stream that they are about.
     pub(super) fn named(&self, what: &str) -> String {
@@ -135,6 +137,8 @@ struct Stored {
     deletions_since: Option<String>,
     /// When it was last seen which records are still there.
     swept: Option<Timestamp>,
+    /// Where an earlier read was cut short.
+    resume: Option<Resume>,
     /// Of a stream that is read by tokens: one per partition.
     tokens: Option<Map>,
 }
@@ -155,6 +159,10 @@ impl Retriever<'_> {
             limit: state.limit,
             cursor_written: Instant::now(),
             pending: None,
+            resume: stored.resume.clone(),
+            place: None,
+            kept: stored.state.clone(),
+            has_written: false,
         };
         let mut fields = Vec::new();
         let state_of = stored.state.as_ref();
@@ -163,10 +171,18 @@ impl Retriever<'_> {
             Ok(mut cursors) => {
                 let halt = reading.all(&mut cursors).await.err();
                 // Only slices that were read to their end count in it, whatever came after them.
-                if reading.tally.moves_cursor() && !matches!(halt, Some(Halt::Stale | Halt::Limit))
-                {
+                let moves = reading.tally.moves_cursor() || reading.has_written;
+                if moves && !matches!(halt, Some(Halt::Stale | Halt::Limit)) {
                     let state = cursors.state(reading.tally.settled_parents());
-                    fields.extend(self.cursor_field(state, &stored, &reading.tally));
+                    let place = match &halt {
+                        Some(Halt::Failed(_)) => reading.place.take(),
+                        _ => None,
+                    };
+                    let field = self.cursor_field(state, &stored, &reading.tally, place);
+                    // A place that was noted on the way does not count any more.
+                    let unchanged = (self.cursor_key(), stored.text.clone());
+                    let again = reading.has_written.then_some(unchanged);
+                    fields.extend(field.or(again));
                 }
                 halt
             }
@@ -241,6 +257,9 @@ impl Retriever<'_> {
                 .and_then(Value::as_str)
                 .map(str::to_owned),
             swept: value.get("swept").and_then(Value::as_str).and_then(instant),
+            resume: value
+                .get("resume")
+                .and_then(|place| Resume::stored(place, self.run.clock.now())),
             tokens: match value.get("tokens") {
                 Some(Value::Object(tokens)) => Some(tokens.clone()),
                 _ => None,
@@ -258,6 +277,7 @@ impl Retriever<'_> {
         state: Option<Result<Value, CursorError>>,
         stored: &Stored,
         tally: &Tally,
+        resume: Option<Resume>,
     ) -> Option<(String, Option<String>)> {
         let state = match state.transpose() {
             Ok(state) => state,
@@ -272,8 +292,8 @@ impl Retriever<'_> {
             .map(|at| at.to_string())
             .or_else(|| stored.freshness_text.clone());
         let beside = tally.deletions_since.is_some() || tally.swept.is_some();
-        if state.is_none() && fresh.is_none() && !beside {
-            return None;
+        if state.is_none() && fresh.is_none() && !beside && resume.is_none() {
+            return stored.text.is_some().then(|| (self.cursor_key(), None));
         }
         let mut map = Map::new();
         map.insert("config".to_owned(), self.shape.into());
@@ -288,6 +308,9 @@ impl Retriever<'_> {
         }
         if let Some(swept) = tally.swept {
             map.insert("swept".to_owned(), swept.to_string().into());
+        }
+        if let Some(resume) = resume {
+            map.insert("resume".to_owned(), resume.to_value());
         }
         let text = Value::from(map).to_string();
         // A poll that found nothing new writes nothing.

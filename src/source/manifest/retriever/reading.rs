@@ -10,12 +10,14 @@ use super::cursors::Cursors;
 use super::deletions::Part;
 use super::guard::Found;
 use super::pages::{self, Pages};
+use super::resume::{self, Resume};
 use super::validators::Validators;
 use super::{Retriever, Stored};
 use crate::client::FetchError;
 use crate::json::{Map, Value};
 use crate::source::manifest::cursor::{CursorError, Observed, OpenCursor, Progress};
 use crate::source::manifest::options::RequestOptions;
+use crate::source::manifest::partition::Partition;
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::template::Literal;
 use crate::source::{Event, Events, Page, Stopped};
@@ -117,6 +119,14 @@ pub(super) struct Reading<'a, 'r> {
     pub(super) cursor_written: Instant,
     /// The cursor, to be written with the next page.
     pub(super) pending: Option<(String, Option<String>)>,
+    /// Where an earlier read was cut short, until this one has come there.
+    pub(super) resume: Option<Resume>,
+    /// The last page that was handed over, if it can be gone back to.
+    pub(super) place: Option<Resume>,
+    /// The cursor as it was written last.
+    pub(super) kept: Option<Value>,
+    /// The cursor was written on the way.
+    pub(super) has_written: bool,
 }
 
 /// How one slice ended.
@@ -189,7 +199,14 @@ impl Reading<'_, '_> {
             // Each partition has windows of its own.
             Cursors::Partitioned(_) => None,
         };
+        let mut ahead = self.behind_resume(cursors, &partitions.list)?;
         for partition in &partitions.list {
+            if ahead > 0 {
+                // Read before the earlier read was cut short.
+                ahead -= 1;
+                self.tally.slices.0 += 1;
+                continue;
+            }
             let failed = |error| Halt::Failed(run.misconfigured(error));
             let Some(slices) = cursors.slices(partition).map_err(failed)? else {
                 continue;
@@ -232,8 +249,61 @@ impl Reading<'_, '_> {
             return;
         }
         self.cursor_written = Instant::now();
-        let state = Some(state());
-        self.pending = self.retriever.cursor_field(state, self.stored, &self.tally);
+        let state = state();
+        if let Ok(state) = &state {
+            self.kept = Some(state.clone());
+        }
+        let field = self
+            .retriever
+            .cursor_field(Some(state), self.stored, &self.tally, None);
+        self.has_written |= field.is_some();
+        self.pending = field;
+    }
+
+    /// Lets the page that is handed over next carry the place before it, now and then.
+    fn keep_place(&mut self, pages: &Pages<'_>, slice: &str, token: Option<&Literal>) {
+        if !pages.holds_its_place(token) {
+            self.place = None;
+            return;
+        }
+        let now = self.retriever.run.clock.now();
+        let place = Resume::at(slice, token.cloned(), now);
+        if self.limit.is_none() && self.cursor_written.elapsed() >= KEEP_EVERY {
+            self.cursor_written = Instant::now();
+            let state = self.kept.clone().map(Ok);
+            let place = Some(place.clone());
+            let field = self
+                .retriever
+                .cursor_field(state, self.stored, &self.tally, place);
+            self.has_written |= field.is_some();
+            self.pending = field.or(self.pending.take());
+        }
+        self.place = Some(place);
+    }
+
+    /// How many partitions were behind the place where an earlier read was cut short. A stream
+    /// with a cursor knows that without.
+    fn behind_resume(
+        &mut self,
+        cursors: &Cursors,
+        partitions: &[Partition],
+    ) -> Result<usize, Halt> {
+        let (Cursors::None, Some(place)) = (cursors, &self.resume) else {
+            return Ok(0);
+        };
+        let (run, parts) = (&self.retriever.run, self.retriever.parts);
+        for (index, partition) in partitions.iter().enumerate() {
+            let slice = partition.slice(Map::new());
+            let options = parts.slice_options.of(&slice, &run.context());
+            let options = options.map_err(|error| Halt::Failed(run.misconfigured(error)))?;
+            let pages = Pages::new(run, parts, &slice, options, None);
+            if place.is_in(&resume::identity(&pages).map_err(Halt::Failed)?) {
+                self.tally.drifted |= index > 0;
+                return Ok(index);
+            }
+        }
+        self.resume = None;
+        Ok(0)
     }
 
     /// Reads one slice, more than once if its records move meanwhile. `None` when it could not be
@@ -253,7 +323,17 @@ impl Reading<'_, '_> {
         self.tally.asked += 1;
         for walk in 1..=MAX_WALKS {
             let unread = self.tally.unread.len();
+            let went_on = self.resume.is_some();
             match self.walk(slice, options.clone(), wanted).await {
+                Err(Halt::Failed(FetchError::Rejected(why) | FetchError::Unusable(why)))
+                    if went_on && self.resume.is_none() && self.place.is_none() =>
+                {
+                    tracing::debug!(
+                        stream = run.stream,
+                        why,
+                        "cannot go on; reading from the start"
+                    );
+                }
                 Ok(SliceEnd::Complete(observed)) => {
                     self.tally.failures_in_a_row = 0;
                     return Ok(Some(observed));
@@ -306,6 +386,19 @@ impl Reading<'_, '_> {
         let parts = retriever.parts;
         let filter = wanted.filter(|_| parts.filters_here);
         let mut pages = Pages::new(&retriever.run, parts, slice, options, filter);
+        let identity = resume::identity(&pages).map_err(Halt::Failed)?;
+        self.place = None;
+        let resume = self.resume.take_if(|place| place.is_in(&identity));
+        if let Some(token) = resume.and_then(|place| place.token) {
+            tracing::info!(
+                stream = retriever.run.stream,
+                "going on where the last read stopped"
+            );
+            // What stands before it is not seen in this read.
+            self.tally.drifted = true;
+            self.tally.doubts += 1;
+            pages = pages.starting_at(Some(token));
+        }
         let mut observed = Observed::default();
         while let Some(page) = pages
             .next(Some(&mut self.validators))
@@ -334,8 +427,10 @@ impl Reading<'_, '_> {
             // Empty or something else: either way nothing is called deleted because of it.
             self.tally.drifted |= page.lacks_list && retriever.lists_everything;
             let part = self.part(pages.part());
+            self.keep_place(&pages, &identity, page.token.as_ref());
             self.emit(page, part).await?;
         }
+        self.place = None;
         self.tally.counted |= pages.is_counted();
         self.tally.doubts += usize::from(pages.is_counted());
         match pages.drift() {

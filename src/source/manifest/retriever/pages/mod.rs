@@ -26,7 +26,7 @@ use crate::json::{Map, Value, validate};
 use crate::source::manifest::cursor::{OpenCursor, Progress};
 use crate::source::manifest::errors::provider_message;
 use crate::source::manifest::options::RequestOptions;
-use crate::source::manifest::requester::token_map;
+use crate::source::manifest::requester::{shape, token_map};
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::stream::Parts;
 use crate::source::manifest::template::{Binding, Context, Literal};
@@ -155,6 +155,17 @@ impl<'r> Pages<'r> {
             self.token = token;
         }
         self
+    }
+
+    /// What tells its slice from others: the first request.
+    pub(super) fn shape(&self) -> Result<Vec<u8>, FetchError> {
+        let first = self.parts.paginator.initial_token();
+        Ok(shape(&self.request(first.as_ref(), None)?.request))
+    }
+
+    /// Whether the page of `token` holds its place, so that it can be gone back to.
+    pub(super) fn holds_its_place(&self, token: Option<&Literal>) -> bool {
+        token.is_none_or(|token| !self.parts.paginator.is_positional(token))
     }
 
     /// The same, fetching the details of so many records of a page at most.
