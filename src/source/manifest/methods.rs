@@ -166,7 +166,7 @@ impl AuthMethods {
     }
 
     /// The configuration with the chosen method's name where `SelectiveAuthenticator` reads it.
-    pub(super) fn filled_in(&self, config: Value) -> Value {
+    pub fn filled_in(&self, config: Value) -> Value {
         let Ok(Some(name)) = self.choose(&config, &str::to_owned) else {
             return config;
         };

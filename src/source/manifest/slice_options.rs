@@ -1,7 +1,7 @@
 //! What a slice adds to every request: the value of its partition, the bounds of its window.
 
 use super::expr::Expr;
-use super::fields::optional;
+use super::fields::{optional, type_of};
 use super::options::{RequestOption, RequestOptions};
 use super::slice::StreamSlice;
 use super::template::{Context, EvalError, Literal};
@@ -42,7 +42,7 @@ impl SliceOptions {
             };
             let value = match from.get(&key) {
                 Some(Value::String(text)) if !text.is_empty() => Literal::Str(text.clone()),
-                Some(Value::Int(number)) if *number != 0 => Literal::Int(*number),
+                Some(Value::Int(number)) if *number != 0 || *of_cursor => Literal::Int(*number),
                 Some(Value::Float(number)) if *number != 0.0 => Literal::Float(*number),
                 Some(Value::Bool(true)) => Literal::Bool(true),
                 Some(value @ (Value::Array(_) | Value::Object(_) | Value::BigNumber(_))) => {
@@ -81,6 +81,10 @@ impl SliceOptions {
     }
 
     pub(super) fn add_cursor(&mut self, node: &Node) -> Result<(), Problem> {
+        if type_of(node) == Some("IncrementingCountCursor") {
+            let key = Expr::constant("start", node)?;
+            return self.add(node, "start_value_option", &key, true);
+        }
         for (option, field, default) in [
             ("start_time_option", "partition_field_start", "start_time"),
             ("end_time_option", "partition_field_end", "end_time"),

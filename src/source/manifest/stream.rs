@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::cursor::DatetimeBasedCursor;
+use super::cursor::Cursor;
 use super::decode::Decoder;
 use super::expr::{Expr, unsupported};
 use super::feed::{Deleted, Deletions, Detail, Feed, Marks, StreamRules, Sweep};
@@ -29,7 +29,7 @@ pub(super) struct Parts {
     pub(super) paginator: Paginator,
     pub(super) decoder: Decoder,
     pub(super) selector: RecordSelector,
-    pub(super) cursor: Option<DatetimeBasedCursor>,
+    pub(super) cursor: Option<Cursor>,
     /// Where the cursor's value stands, if not at the top of a record.
     pub(super) cursor_pointer: Option<Pointer>,
     /// Several make every combination of their partitions; none, no partition at all.
@@ -57,8 +57,8 @@ pub(super) struct Parts {
     pub(super) detail: Option<Arc<Detail>>,
     /// Where the token is from which changes are read.
     pub(super) marks: Option<Arc<Marks>>,
-    /// Whether state with one cursor per parent is read as well.
-    pub(super) reads_legacy_state: bool,
+    /// How state of older versions is read.
+    pub(super) migration: Option<StateMigration>,
     /// How changes are read, where the stream has a token for them.
     pub(super) feed: Option<Box<Feed>>,
     /// A feed of what was deleted, beside what is read by dates.
@@ -100,6 +100,13 @@ impl Parts {
     }
 }
 
+/// How state of older versions becomes current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StateMigration {
+    /// `LegacyToPerPartitionStateMigration`: from one cursor per parent.
+    LegacyToPerPartition,
+}
+
 /// `StateDelegatingStream`: a stream that is read in another way once there is state.
 #[derive(Debug, Clone)]
 pub(super) struct Later {
@@ -135,7 +142,9 @@ impl Router {
                 }
             }
             Self::Union { routers, .. } | Self::Grouped { routers, .. } => {
-                routers.iter().for_each(|router| router.parents(names))
+                for router in routers {
+                    router.parents(names);
+                }
             }
         }
     }
@@ -213,7 +222,7 @@ impl Builder<'_> {
             .map(Node::to_value);
         let mut slice_options = SliceOptions::default();
         let incremental = optional(node, "incremental_sync");
-        let cursor = incremental.map(DatetimeBasedCursor::build).transpose()?;
+        let cursor = incremental.map(Cursor::build).transpose()?;
         let routers = match optional(retriever, "partition_router") {
             None => Vec::new(),
             Some(router) => self.routers(router, &mut slice_options)?,
@@ -243,7 +252,14 @@ impl Builder<'_> {
             )?,
             // What is in a group changes from one read to the next.
             cursor: match routers.as_slice() {
-                [Router::Grouped { .. }] => cursor.map(DatetimeBasedCursor::shared),
+                [Router::Grouped { .. }] => cursor.map(Cursor::shared),
+                [_, ..] if matches!(cursor, Some(Cursor::Count(_))) => {
+                    return Err(problem(
+                        incremental.map_or(node.at, |cursor| cursor.at),
+                        "IncrementingCountCursor cannot go with a partition_router",
+                        "remove one of them",
+                    ));
+                }
                 _ => cursor,
             },
             cursor_pointer: signal.and_then(|signal| signal.cursor.clone()),
@@ -266,7 +282,7 @@ impl Builder<'_> {
             deleted: None,
             detail: None,
             marks: None,
-            reads_legacy_state: self.reads_legacy_state(node)?,
+            migration: self.migration(node)?,
             feed: None,
             deletions: None,
             sweep: None,
@@ -276,15 +292,18 @@ impl Builder<'_> {
     }
 
     /// State of older versions comes from Airbyte alone.
-    fn reads_legacy_state(&self, node: &Node) -> Result<bool, Problem> {
-        let mut legacy = false;
+    fn migration(&self, node: &Node) -> Result<Option<StateMigration>, Problem> {
+        let mut found = None;
         for migration in list(node, "state_migrations")? {
-            legacy |= type_of(migration) == Some("LegacyToPerPartitionStateMigration");
-            if self.mode == Mode::Reference && !legacy {
-                return Err(unsupported(migration));
+            match type_of(migration) {
+                Some("LegacyToPerPartitionStateMigration") => {
+                    found = Some(StateMigration::LegacyToPerPartition);
+                }
+                _ if self.mode == Mode::Reference => return Err(unsupported(migration)),
+                _ => {}
             }
         }
-        Ok(legacy)
+        Ok(found)
     }
 
     fn routers(&self, node: &Node, options: &mut SliceOptions) -> Result<Vec<Router>, Problem> {

@@ -1,4 +1,4 @@
-//! `DatetimeBasedCursor`: which windows of time to read, and how far reading has come.
+//! Cursors of streams: which windows to read, and how far reading has come.
 //!
 //! The component is [opened](DatetimeBasedCursor::open) once per read for a configuration. The
 //! [`OpenCursor`] cuts windows, reads the cursor values of records and turns [`Progress`] into
@@ -9,6 +9,7 @@
 //! ```
 
 mod clamp;
+mod count;
 mod min_max;
 mod open;
 mod partitioned;
@@ -18,6 +19,7 @@ mod tests;
 
 mod windows;
 
+pub use count::IncrementingCountCursor;
 pub use min_max::MinMaxDatetime;
 pub use open::OpenCursor;
 pub use partitioned::PartitionedCursor;
@@ -58,6 +60,57 @@ pub struct DatetimeBasedCursor {
     parameters: Map,
 }
 
+/// The cursor of a stream.
+#[derive(Debug, Clone)]
+pub enum Cursor {
+    /// By dates.
+    Dates(Box<DatetimeBasedCursor>),
+    /// By numbers.
+    Count(IncrementingCountCursor),
+}
+
+impl Cursor {
+    /// From a stream's `incremental_sync`.
+    pub fn build(node: &Node) -> Result<Self, Problem> {
+        Ok(match fields::required_type(node, "cursor")? {
+            "DatetimeBasedCursor" => Self::Dates(Box::new(DatetimeBasedCursor::build(node)?)),
+            "IncrementingCountCursor" => Self::Count(IncrementingCountCursor::build(node)?),
+            _ => {
+                let known = ["DatetimeBasedCursor", "IncrementingCountCursor"];
+                return Err(fields::unknown_type(node, "cursor", &known));
+            }
+        })
+    }
+
+    /// The same, with one cursor for all partitions.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        match self {
+            Self::Dates(dates) => Self::Dates(Box::new(dates.shared())),
+            count @ Self::Count(_) => count,
+        }
+    }
+
+    /// Evaluates everything for one configuration. `context` offers `config`; its clock is *now*,
+    /// where the manifest names no end.
+    pub fn open(&self, context: &Context<'_>) -> Result<OpenCursor, CursorError> {
+        self.open_looking_back(context, None)
+    }
+
+    /// As [`open`](Self::open), looking back as far as `lookback` instead of what the manifest
+    /// says. Numbers have nothing to look back to.
+    pub fn open_looking_back(
+        &self,
+        context: &Context<'_>,
+        lookback: Option<Duration>,
+    ) -> Result<OpenCursor, CursorError> {
+        match self {
+            Self::Dates(dates) => dates.open_looking_back(context, lookback),
+            Self::Count(count) => count.open(context),
+        }
+    }
+}
+
 /// Why a cursor cannot say where to read. None of these is a reason to retry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
@@ -78,6 +131,12 @@ pub enum CursorError {
         /// Why.
         #[source]
         cause: DateError,
+    },
+    /// A number of the manifest or configuration cannot be read.
+    #[error("{field} of the cursor is no whole number")]
+    Number {
+        /// The field.
+        field: &'static str,
     },
     /// The stored state is none of this cursor.
     #[error("the stored state does not fit the cursor: {what}")]
@@ -191,8 +250,10 @@ impl DatetimeBasedCursor {
                 text(&self.start_field, "partition_field_start")?,
                 text(&self.end_field, "partition_field_end")?,
             ],
-            datetime_format: self.datetime_format.clone(),
-            input_formats: self.cursor_datetime_formats.clone(),
+            spelling: open::Spelling::Date {
+                format: self.datetime_format.clone(),
+                inputs: self.cursor_datetime_formats.clone(),
+            },
             start: self
                 .start
                 .at(context, &self.datetime_format, "start_datetime")?,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::datetime::{DateTime, Span};
 use super::clamp::Target;
+use super::count::{is_endless, of_number};
 use super::{CursorError, DateError, Progress, Windows};
 use crate::json::{self, Pointer, Value};
 
@@ -27,8 +28,7 @@ pub(super) struct Parts {
     pub(super) cursor_field: String,
     /// Keys of a window's start and end in its slice.
     pub(super) fields: [String; 2],
-    pub(super) datetime_format: String,
-    pub(super) input_formats: Vec<String>,
+    pub(super) spelling: Spelling,
     pub(super) start: DateTime,
     pub(super) end: Option<DateTime>,
     pub(super) now: Timestamp,
@@ -38,6 +38,17 @@ pub(super) struct Parts {
     pub(super) clamp: Option<Target>,
     pub(super) is_compare_strictly: bool,
     pub(super) is_global: bool,
+}
+
+/// How values of the cursor are written.
+#[derive(Debug)]
+pub(super) enum Spelling {
+    Date {
+        format: String,
+        /// Tried before it where a value is read.
+        inputs: Vec<String>,
+    },
+    Number,
 }
 
 impl OpenCursor {
@@ -168,9 +179,20 @@ impl OpenCursor {
 
     /// Text or a number, by the first format that fits.
     pub(super) fn parse(&self, value: &Value) -> Result<DateTime, DateError> {
-        let formats = self.parts.input_formats.iter();
+        let (format, inputs) = match &self.parts.spelling {
+            Spelling::Date { format, inputs } => (format, inputs),
+            Spelling::Number => {
+                let number = match value {
+                    Value::Int(number) => of_number(*number),
+                    _ => None,
+                };
+                return number.ok_or_else(|| DateError {
+                    what: format!("{value} is no whole number that can be gone on from"),
+                });
+            }
+        };
         let mut last = None;
-        for format in formats.chain([&self.parts.datetime_format]) {
+        for format in inputs.iter().chain([format]) {
             match DateTime::parse_value(value, format) {
                 Ok(date) => return Ok(date),
                 Err(error) => last = Some(error),
@@ -183,16 +205,22 @@ impl OpenCursor {
 
     /// The date as the provider can spell it: its format may drop seconds.
     pub(super) fn rounded(&self, date: DateTime) -> Result<DateTime, CursorError> {
-        let text = Value::String(self.format(date)?);
-        Ok(self.parse(&text).unwrap_or(date))
+        Ok(self.parse(&self.spell(date)?).unwrap_or(date))
     }
 
-    pub(super) fn format(&self, date: DateTime) -> Result<String, CursorError> {
-        date.format(&self.parts.datetime_format)
-            .map_err(|cause| CursorError::Date {
-                field: "datetime_format",
-                cause,
-            })
+    /// A value as the provider spells it.
+    pub(super) fn spell(&self, date: DateTime) -> Result<Value, CursorError> {
+        match &self.parts.spelling {
+            Spelling::Date { format, .. } => match date.format(format) {
+                Ok(text) => Ok(Value::String(text)),
+                Err(cause) => Err(CursorError::Date {
+                    field: "datetime_format",
+                    cause,
+                }),
+            },
+            Spelling::Number if is_endless(date) => Ok(Value::Float(f64::INFINITY)),
+            Spelling::Number => Ok(Value::Int(date.epoch_micros())),
+        }
     }
 }
 

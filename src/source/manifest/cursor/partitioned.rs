@@ -187,7 +187,7 @@ impl PartitionedCursor {
             state.insert("states".to_owned(), Value::Array(states));
         }
         if let Some(global) = self.global {
-            let text = Value::String(self.cursor.format(global)?);
+            let text = self.cursor.spell(global)?;
             let field = self.cursor.cursor_field().to_owned();
             state.insert("state".to_owned(), Map::from_iter([(field, text)]).into());
         }

@@ -149,8 +149,8 @@ impl Progress {
     /// The state to store: the latest record before the first gap, else where reading starts.
     pub fn state(&self, cursor: &OpenCursor) -> Result<Value, CursorError> {
         let mut state = self.other.clone();
-        let text = cursor.format(self.complete_until())?;
-        state.insert(cursor.parts.cursor_field.clone(), Value::String(text));
+        let value = cursor.spell(self.complete_until())?;
+        state.insert(cursor.parts.cursor_field.clone(), value);
         Ok(Value::Object(state))
     }
 

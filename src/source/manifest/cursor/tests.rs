@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    CursorError, DatetimeBasedCursor, MAX_WINDOWS, Observed, OpenCursor, PartitionedCursor,
+    Cursor, CursorError, DatetimeBasedCursor, MAX_WINDOWS, Observed, OpenCursor, PartitionedCursor,
+    Window,
 };
 use crate::clock::Clock;
 use crate::document::parse_yaml;
@@ -325,4 +326,30 @@ proptest! {
             let _ = PartitionedCursor::open(open(""), Some(&state));
         }
     }
+}
+
+#[test]
+fn a_count_goes_on_from_the_largest_number() {
+    let node = parse_yaml(
+        "m.yaml",
+        "{type: IncrementingCountCursor, cursor_field: n, start_value: \"{{ config.first }}\"}",
+    );
+    let cursor = Cursor::build(&node.unwrap()).unwrap();
+    let config = value(r#"{"first":2}"#);
+    let context = Context::new(Clock::System).with("config", &config);
+    let open = cursor.open(&context).unwrap();
+    let mut progress = open.progress(None).unwrap();
+    let windows: Vec<Window> = open.windows(&progress).map(Result::unwrap).collect();
+    assert_eq!(windows.len(), 1);
+    assert_eq!(windows[0].slice.get("start"), Some(&Value::Int(2)));
+    let mut observed = Observed::default();
+    for record in [&br#"{"n":7}"#[..], br#"{"n":5}"#, br#"{"n":"9"}"#, b"{}"] {
+        observed.record(&open, record);
+    }
+    progress.close(&open, &windows[0], observed);
+    let state = progress.state(&open).unwrap();
+    assert_eq!(state.to_string(), r#"{"n":7}"#);
+    let again = open.progress(Some(&state)).unwrap();
+    let next = open.windows(&again).next().unwrap().unwrap();
+    assert_eq!(next.slice.get("start"), Some(&Value::Int(7)));
 }

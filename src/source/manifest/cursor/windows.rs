@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::super::datetime::{DateTime, Span};
 use super::open::{OpenCursor, earlier, later};
 use super::{CursorError, DateError, MAX_WINDOWS, Progress};
-use crate::json::{Map, Value};
+use crate::json::Map;
 
 /// One stretch of time to read.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,7 +178,7 @@ impl Windows {
 
     fn window(&self, start: DateTime, end: DateTime) -> Result<Window, CursorError> {
         let cursor = &self.cursor;
-        let texts = [cursor.format(start)?, cursor.format(end)?].map(Value::String);
+        let texts = [cursor.spell(start)?, cursor.spell(end)?];
         // What counts as read is what the provider was asked for: the text's precision.
         let precise = |text, exact| cursor.parse(text).unwrap_or(exact);
         let bounds = [precise(&texts[0], start), precise(&texts[1], end)];

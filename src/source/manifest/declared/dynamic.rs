@@ -66,7 +66,7 @@ impl<'m> StreamTemplate<'m> {
     fn declared(&self, stream: Node) -> Result<Declared<'m>, Problem> {
         let name: Arc<str> = match stream.get("name").map(|name| &name.kind) {
             Some(Kind::String(name)) if !name.is_empty() => name.as_str().into(),
-            _ => return Err(self.problem("makes a stream whose name is no text".to_owned())),
+            _ => return Err(self.problem("makes a stream whose name is no text")),
         };
         Ok(Declared {
             name,
@@ -98,7 +98,7 @@ impl<'m> StreamTemplate<'m> {
     }
 
     /// A problem of the whole template.
-    pub(super) fn problem(&self, what: String) -> Problem {
+    pub(super) fn problem(&self, what: &str) -> Problem {
         problem(
             self.node.at,
             format!("the template {} {what}", self.name),

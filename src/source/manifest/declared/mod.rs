@@ -95,17 +95,18 @@ pub(super) fn streams<'m>(manifest: &'m Manifest, given: &Given<'_>) -> Vec<Decl
     }
     let mut names: HashSet<Arc<str>> = streams.iter().map(|stream| stream.name.clone()).collect();
     for template in templates(&manifest.document) {
-        let made =
-            template.streams(given).and_then(|made| {
-                match made
-                    .iter()
-                    .find(|stream| !names.insert(stream.name.clone()))
-                {
-                    None => Ok(made),
-                    Some(twice) => Err(template
-                        .problem(format!("makes two streams that are called {}", twice.name))),
+        let made = template.streams(given).and_then(|made| {
+            match made
+                .iter()
+                .find(|stream| !names.insert(stream.name.clone()))
+            {
+                None => Ok(made),
+                Some(twice) => {
+                    let what = format!("makes two streams that are called {}", twice.name);
+                    Err(template.problem(&what))
                 }
-            });
+            }
+        });
         streams.extend(made.unwrap_or_else(|problem| vec![template.without_streams(&problem)]));
     }
     streams

@@ -13,6 +13,9 @@ pub(super) const NAMES: &[&str] = &[
     "JwtAuthenticator",
     "SelectiveAuthenticator",
     "RateLimitedMultipleTokenAuthenticator",
+    "GithubAppAuthenticator",
+    "GoogleServiceAccountAuthenticator",
+    "GoogleDefaultAuthenticator",
     "CustomAuthenticator",
 ];
 const ALGORITHMS: &[&str] = &[
@@ -426,6 +429,62 @@ pub(super) const COMPONENTS: &[Component] = &[
                 "exhaustion_status_codes",
                 Integers,
                 "Statuses that say that nothing is left.",
+            ),
+        ],
+    ),
+    of(
+        "GithubAppAuthenticator",
+        "An installation of a GitHub App; Airbyte does not know it.",
+        &[
+            req("url_base", Template(Place::Config), "Address of the API."),
+            req(
+                "app_id",
+                Template(Place::Config),
+                "The app, or its client ID.",
+            ),
+            req(
+                "private_key",
+                Template(Place::Config),
+                "The app's key, as PEM.",
+            ),
+            opt(
+                "installation_id",
+                Template(Place::Config),
+                "The installation; the app's only one where it is left out.",
+            ),
+            opt(
+                "account",
+                Template(Place::Config),
+                "Whose installation, where there are several.",
+            ),
+        ],
+    ),
+    of(
+        "GoogleServiceAccountAuthenticator",
+        "A key file of Google's; Airbyte does not know it.",
+        &[
+            req(
+                "key",
+                Template(Place::Config),
+                "The key file: its text, its contents, or its path.",
+            ),
+            req("scopes", Texts, "What may be done."),
+            opt(
+                "subject",
+                Template(Place::Config),
+                "The user to act for, by domain-wide delegation.",
+            ),
+        ],
+    ),
+    of(
+        "GoogleDefaultAuthenticator",
+        "What the machine has: application default credentials; Airbyte does not know it.",
+        &[
+            req("scopes", Texts, "What may be done."),
+            opt(
+                "subject",
+                Template(Place::Config),
+                "The user to act for, by domain-wide delegation.",
             ),
         ],
     ),

@@ -1,6 +1,6 @@
 //! Cursors.
 
-use super::{Component, Kind::*, Place, idle, of, opt, req};
+use super::{Component, Kind::*, Place, of, opt, req};
 
 const DATES: &[&str] = &["MinMaxDatetime"];
 const OPTION: &[&str] = &["RequestOption"];
@@ -132,7 +132,7 @@ pub(super) const COMPONENTS: &[Component] = &[
             ),
         ],
     ),
-    idle(
+    of(
         "IncrementingCountCursor",
         "Goes on from the largest number.",
         &[

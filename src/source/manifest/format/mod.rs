@@ -149,6 +149,11 @@ pub fn component(name: &str) -> Option<&'static Component> {
     components().find(|component| component.name == name)
 }
 
+/// Types of authenticators.
+pub fn authenticators() -> &'static [&'static str] {
+    auth::NAMES
+}
+
 /// Whether the type is one of somebody's Python classes.
 pub fn is_custom(name: &str) -> bool {
     name.starts_with("Custom")

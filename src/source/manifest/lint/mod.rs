@@ -25,10 +25,12 @@ use super::declared;
 use super::fields::type_of;
 use super::mode::Mode;
 use super::resolve::{add_source_type, parameters, references};
+use super::stream::Builder;
 use super::support::first_unsupported;
-use super::{Builder, Context, Map, Value};
+use super::template::Context;
 use crate::clock::Clock;
 use crate::document::{Node, Position, Problem, parse_yaml};
+use crate::json::{Map, Value};
 
 /// Everything that is wrong with the text of a manifest, in its order. `name` is what the file is
 /// called, in snake case.

@@ -36,6 +36,7 @@ impl<'r, 't> Walk<'r, 't> {
     /// The manifest itself.
     pub(super) fn root(&mut self, document: &Node) {
         self.component("the manifest", document, &["DeclarativeSource"]);
+        self.offered(document);
         if document.get("streams").is_none() && document.get("dynamic_streams").is_none() {
             self.report.error(
                 "missing-field",
@@ -55,6 +56,18 @@ impl<'r, 't> Walk<'r, 't> {
                     format!("the manifest has no {key}, which Airbyte asks for"),
                     format!("add it, as in {sample}"),
                 );
+            }
+        }
+    }
+
+    /// The authenticators that `metadata.connector.auth` offers besides the manifest's own.
+    fn offered(&mut self, document: &Node) {
+        let keys = ["metadata", "connector", "auth", "methods"];
+        let methods = keys.iter().try_fold(document, |node, key| node.get(key));
+        for method in methods.map_or(&[][..], Node::entries) {
+            if let Some(authenticator) = method.value.get("authenticator") {
+                let place = format!("methods.{}.authenticator", method.key);
+                self.component(&place, authenticator, format::authenticators());
             }
         }
     }

@@ -6,12 +6,13 @@ use super::slices::{Cached, Slices};
 use crate::client::FetchError;
 use crate::document::{Entry, Kind, Node};
 use crate::json::{Value, parse};
+use crate::source::manifest::ManifestSource;
+use crate::source::manifest::assemble::Assembly;
 use crate::source::manifest::declared::{self, Values};
 use crate::source::manifest::resolve::resolve_made;
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::stream::{Builder, Parts};
 use crate::source::manifest::template::Context;
-use crate::source::manifest::{Assembly, ManifestSource};
 
 impl ManifestSource {
     /// The same source, with the streams that are made from what the provider lists: it is asked.
@@ -27,10 +28,12 @@ impl ManifestSource {
             return Ok(self);
         }
         let credentials = self.credentials.clone();
+        let hidden = self.secrets().map(str::to_owned).collect();
         let given = Assembly {
             manifest: self.manifest,
             config: self.config,
             no_config: None,
+            hidden,
             detection: self.detection,
             client: self.client,
             clock: self.clock,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::client::FetchError;
 use crate::json::{Map, Value};
 use crate::source::manifest::retriever::Run;
-use crate::source::manifest::stream::{Parts, Router};
+use crate::source::manifest::stream::{Parts, Router, StateMigration};
 
 /// The state as partitions have it: `{"<parent>": {"<field>": "<date>"}}` becomes a list of states.
 /// What has another shape stays as it is.
@@ -14,8 +14,8 @@ pub(super) fn migrated<'s>(
     parts: &Parts,
     state: Option<&'s Value>,
 ) -> Result<Option<Cow<'s, Value>>, FetchError> {
-    let (Some(Value::Object(map)), Some(cursor), true) =
-        (state, &parts.cursor, parts.reads_legacy_state)
+    let (Some(Value::Object(map)), Some(cursor), Some(StateMigration::LegacyToPerPartition)) =
+        (state, &parts.cursor, parts.migration)
     else {
         return Ok(state.map(Cow::Borrowed));
     };

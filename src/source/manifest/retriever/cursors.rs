@@ -4,8 +4,7 @@ use super::Run;
 use crate::client::FetchError;
 use crate::json::{Map, Pointer, Value};
 use crate::source::manifest::cursor::{
-    CursorError, DatetimeBasedCursor, Observed, OpenCursor, PartitionedCursor, Progress, Window,
-    Windows,
+    Cursor, CursorError, Observed, OpenCursor, PartitionedCursor, Progress, Window, Windows,
 };
 use crate::source::manifest::partition::Partition;
 use crate::source::manifest::slice::StreamSlice;
@@ -123,7 +122,7 @@ impl Iterator for Slices<'_> {
 
 fn open_cursor(
     run: &Run<'_>,
-    cursor: &DatetimeBasedCursor,
+    cursor: &Cursor,
     pointer: Option<&Pointer>,
     lookback: Option<std::time::Duration>,
 ) -> Result<OpenCursor, CursorError> {
