@@ -1,10 +1,10 @@
 //! Which values of a configuration are secret, which name the credential, and which shape what is
 //! read.
 
-use crate::source::manifest::catalog::Manifest;
 use crate::client::identify;
 use crate::connector::ConnectorConfig;
 use crate::json::{Ignored, Map, Value, canonical_hash};
+use crate::source::manifest::catalog::Manifest;
 
 /// The values of all fields that the spec marks with `airbyte_secret`.
 pub(in crate::source::manifest) fn secrets(
