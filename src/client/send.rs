@@ -44,6 +44,10 @@ pub struct ClientConfig {
     /// Sum of the provider's waits that one [`Client::send`] sits out; beyond it the caller is
     /// told [`FetchError::RateLimited`]. Default 60 s.
     pub max_wait: Duration,
+    /// What all repetitions of one poll may wait together, those that the provider asks for
+    /// included: a provider that fails every now and then is read to the end, one that fails all
+    /// the time does not hold the poll up for hours. Default 5 min.
+    pub max_repeating: Duration,
     /// How much the provider is asked at most, by its manifest.
     pub limits: Arc<RateLimits>,
     /// What is known of the servers, shared with other connectors.
@@ -78,6 +82,7 @@ impl Default for ClientConfig {
             retry: RetryConfig::default(),
             max_backoff: None,
             max_wait: Duration::from_mins(1),
+            max_repeating: Duration::from_mins(5),
             limits: Arc::default(),
             traffic: Traffic::default(),
             credential: String::new(),
@@ -120,11 +125,6 @@ struct Shared {
     /// Until when each server is left alone, as the observer was told.
     told: Mutex<HashMap<String, Instant>>,
 }
-
-/// What all repetitions of one poll may wait together, those that the provider asks for included:
-/// a provider that fails every now and then is read to the end, one that fails all the time does
-/// not hold the poll up for hours.
-const MAX_REPEATING: Duration = Duration::from_mins(5);
 
 /// Servers told apart; a connector asks a handful.
 const MAX_SERVERS: usize = 64;
@@ -187,7 +187,7 @@ impl Client {
 
     fn has_repeated_enough(&self) -> bool {
         let spent = self.shared.repeating_ms.load(Ordering::Relaxed);
-        Duration::from_millis(spent) >= MAX_REPEATING
+        Duration::from_millis(spent) >= self.config.max_repeating
     }
 
     /// Whether a server that failed again and again has been left alone for long enough, so that

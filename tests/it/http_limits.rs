@@ -300,3 +300,43 @@ async fn refusals_are_answers_and_leave_the_circuit_closed() {
     }
     assert_eq!(server.requests().len(), 20);
 }
+
+#[tokio::test]
+async fn all_waits_of_a_poll_are_bounded_together() {
+    for status in ["503 Service Unavailable", "429 Too Many Requests"] {
+        let server = RawServer::start(move |_, _| answer(status, "", "")).await;
+        let client = Client::new(ClientConfig {
+            max_retries: 1000,
+            max_repeating: Duration::from_millis(250),
+            ..config()
+        })
+        .unwrap();
+        let request = get(&server, "/");
+        let send = async || client.send(&request, &HttpJudge::default()).await;
+        client.begin_poll();
+        match (status, send().await) {
+            ("503 Service Unavailable", Err(FetchError::Unavailable(_)))
+            | ("429 Too Many Requests", Err(FetchError::RateLimited { .. })) => {}
+            (_, other) => panic!("{status}: {:?}", other.map(|response| response.status)),
+        }
+        let first = server.requests().len();
+        // 10, 20, 40, 50, 50, 50, 50 ms, or what the circuit breaker lets through of them.
+        assert!((4..=9).contains(&first), "{status}: {first} requests");
+        if status.starts_with("429") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(send().await.is_err());
+            assert_eq!(
+                server.requests().len(),
+                first + 1,
+                "the poll has waited enough"
+            );
+            client.begin_poll();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(send().await.is_err());
+            assert!(
+                server.requests().len() > first + 3,
+                "another poll waits anew"
+            );
+        }
+    }
+}

@@ -142,3 +142,53 @@ impl Grant {
         matches!(self, Self::Metadata(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+
+    #[test]
+    fn nothing_that_holds_a_secret_prints_it() {
+        let canary = || "c4nary-debug".to_owned();
+        let address = || {
+            "https://issuer.test/token?key=c4nary-debug"
+                .parse()
+                .unwrap()
+        };
+        let names = AnswerNames {
+            access_token: "access_token".to_owned(),
+            expires: "expires_in".to_owned(),
+            expiry: Expiry::Seconds,
+            refresh_token: "refresh_token".to_owned(),
+            is_strict: false,
+        };
+        let endpoint = Grant::Endpoint(TokenRequest {
+            url: address(),
+            headers: vec![("Authorization".to_owned(), canary())],
+            fields: vec![("refresh_token".to_owned(), canary())],
+            refresh_field: Some("refresh_token".to_owned()),
+            in_query: false,
+            names,
+            rejection: Rejection::default(),
+            plain: false,
+        });
+        let app = Grant::GithubApp(GithubApp {
+            base: address(),
+            app_id: "1".to_owned(),
+            private_key: canary().into(),
+            installation: None,
+            account: None,
+        });
+        let file = r#"{"type": "service_account", "private_key": "c4nary-debug"}"#;
+        let key = GoogleKey::new(parse(file.as_bytes()).unwrap()).unwrap();
+        let token = Token::new(canary().into(), Timestamp::UNIX_EPOCH, None);
+        let issued = Issued {
+            access: canary().into(),
+            refresh: Some(canary().into()),
+            expires: None,
+        };
+        let printed = format!("{endpoint:?} {app:?} {key:?} {token:?} {issued:?}");
+        assert!(!printed.contains("c4nary-debug"), "{printed}");
+    }
+}

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::client::TimeFormat;
 use crate::source::manifest::format::{self, Component, Field, Kind};
 use crate::source::manifest::metadata::{CONNECTOR_KEYS, HEALTH_KEYS, SIGNAL_KEYS, STREAM_KEYS};
+use crate::source::manifest::rate_limits::{MOST, QUOTA_KEYS, RATE_KEYS, WAIT_KEYS};
 
 /// The dialect that editors of YAML know best.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
@@ -183,7 +185,30 @@ fn connector() -> Value {
         "credentials" => json!({ "type": "object", "required": ["path"] }),
         _ => json!({}),
     });
+    let positive = || json!({ "type": "number", "exclusiveMinimum": 0 });
+    let time = || json!({ "enum": TimeFormat::NAMES.map(|(name, _)| name) });
+    let quota = object(&QUOTA_KEYS, |key| match key {
+        "window_seconds" => positive(),
+        "reset_format" => time(),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    });
+    let wait = object(&WAIT_KEYS, |key| match key {
+        "format" => time(),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    });
+    let several =
+        |of: &Value| json!({ "type": "array", "minItems": 1, "maxItems": MOST, "items": of });
+    let rate_limits = object(&RATE_KEYS, |key| match key {
+        "requests_per_second" | "burst" => positive(),
+        "concurrent_requests" => json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
+        "strategy" => json!({ "const": "token_bucket" }),
+        "scope" => json!({ "enum": ["credential", "endpoint"] }),
+        "quotas" => several(&quota),
+        "retry_after" => several(&wait),
+        _ => json!({}),
+    });
     let mut schema = object(&CONNECTOR_KEYS, |key| match key {
+        "rate_limits" => rate_limits.clone(),
         "id" => json!({ "type": "string", "pattern": "^[a-z0-9_-]+$" }),
         "version" => json!({ "type": "string" }),
         "display_name" | "documentation_url" => json!({ "type": "string" }),

@@ -30,7 +30,7 @@ mod options;
 mod paginate;
 pub mod partition;
 mod push;
-mod rate_limits;
+pub(crate) mod rate_limits;
 pub mod reference;
 mod requester;
 pub mod resolve;

@@ -5,7 +5,8 @@ use super::metadata::Reader;
 use crate::client::{QuotaRule, RateLimits, Scope, TimeFormat, WaitRule};
 use crate::document::{Kind, Node, Position};
 
-const KEYS: [&str; 7] = [
+/// Keys of `metadata.connector.rate_limits`.
+pub(crate) const RATE_KEYS: [&str; 7] = [
     "requests_per_second",
     "burst",
     "concurrent_requests",
@@ -14,7 +15,8 @@ const KEYS: [&str; 7] = [
     "quotas",
     "retry_after",
 ];
-const QUOTA_KEYS: [&str; 7] = [
+/// Keys of an entry of its `quotas`.
+pub(crate) const QUOTA_KEYS: [&str; 7] = [
     "name",
     "remaining",
     "limit",
@@ -23,15 +25,16 @@ const QUOTA_KEYS: [&str; 7] = [
     "window_seconds",
     "cost",
 ];
-const WAIT_KEYS: [&str; 2] = ["from", "format"];
+/// Keys of an entry of its `retry_after`.
+pub(crate) const WAIT_KEYS: [&str; 2] = ["from", "format"];
 
 /// Limits and waits that a manifest may declare; a provider has a handful.
-const MOST: usize = 16;
+pub(crate) const MOST: usize = 16;
 
 impl Reader {
     pub(super) fn rate_limits(&mut self, node: &Node) -> RateLimits {
         let mut limits = RateLimits::default();
-        for (key, at, value) in self.members("rate_limits", node, &KEYS) {
+        for (key, at, value) in self.members("rate_limits", node, &RATE_KEYS) {
             match key {
                 "requests_per_second" => limits.requests_per_second = self.number(key, value),
                 "burst" => {
