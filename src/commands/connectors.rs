@@ -60,6 +60,11 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
                     vec!["stream".to_owned(), name.to_string(), note]
                 })
                 .collect();
+            let delivered = manifest.metadata.pushed.iter().map(|(name, _)| {
+                let about = "delivered, never read".to_owned();
+                vec!["stream".to_owned(), name.to_string(), about]
+            });
+            rows.extend(delivered);
             let required: Vec<_> = manifest.spec["required"]
                 .as_array()
                 .into_iter()
@@ -93,7 +98,9 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
 }
 
 fn stream_names(manifest: &Manifest) -> Vec<&str> {
-    manifest.streams.iter().map(|(name, _)| &**name).collect()
+    let read = manifest.streams.iter().map(|(name, _)| &**name);
+    let delivered = manifest.metadata.pushed.iter().map(|(name, _)| &**name);
+    read.chain(delivered).collect()
 }
 
 /// Whether a connector that names no streams reads this one.
@@ -110,6 +117,9 @@ fn summary(manifest: &Manifest) -> serde_json::Value {
             None => json!({ "name": &**name, "default": is_default(manifest, name) }),
             Some(why) => json!({ "name": &**name, "unavailable": why }),
         })
+        .chain(manifest.metadata.pushed.iter().map(|(name, _)| {
+            json!({ "name": &**name, "delivered": true })
+        }))
         .collect();
     json!({
         "type": &*manifest.kind,

@@ -9,8 +9,8 @@ use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+
+use super::api::Api;
 
 /// Items on a page.
 pub const PAGE: usize = 20;
@@ -54,8 +54,7 @@ metadata:
 /// The provider; ends with its handle.
 pub struct Items {
     versions: Arc<Mutex<Vec<u64>>>,
-    address: String,
-    server: JoinHandle<()>,
+    api: Api,
 }
 
 impl Items {
@@ -65,23 +64,15 @@ impl Items {
         let router = Router::new()
             .route("/items", get(list))
             .with_state(versions.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "ends with the test's runtime at the latest"
-        )]
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             versions,
-            address,
-            server,
+            api: Api::start(router).await,
         }
     }
 
     /// Where it listens.
     pub fn url(&self) -> &str {
-        &self.address
+        &self.api.url
     }
 
     /// Gives item `index` its next version.
@@ -94,12 +85,6 @@ impl Items {
     /// The version of every item now.
     pub fn versions(&self) -> Vec<u64> {
         self.versions.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Items {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

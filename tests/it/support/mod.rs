@@ -1,5 +1,6 @@
 //! What the tests share: a Redis per run, a worker process, a provider that can be told what to answer.
 
+pub mod api;
 pub mod issuer;
 pub mod items;
 pub mod ops;

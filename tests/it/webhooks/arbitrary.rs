@@ -1,11 +1,15 @@
 //! Arbitrary bytes, headers and forms: no panic, and nothing is trusted.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use connector_worker::source::manifest::catalog::Catalog;
 use connector_worker::webhook::{Delivery, Payload, Verifier};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use proptest::prelude::*;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::load(None).unwrap());
 
 const NAMES: [&str; 8] = [
     "x-hub-signature-256",
@@ -54,7 +58,7 @@ proptest! {
         let body = Bytes::from(body);
         // What is decoded is decoded without a panic, trusted or not.
         let _ = Payload::decode(&map, &body, 1000);
-        for manifest in Catalog::load(None).unwrap().kinds() {
+        for manifest in CATALOG.kinds() {
             let Some(webhooks) = &manifest.metadata.webhooks else { continue };
             let target = ("/webhooks/c", query.as_deref());
             let delivery = Delivery::new(Method::POST, target, map.clone(), body.clone(), now);

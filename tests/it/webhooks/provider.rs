@@ -17,9 +17,8 @@ use connector_worker::webhook::{Delivery, sign};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
+use crate::support::api::Api;
 use crate::support::ops::Ops;
 use crate::support::worker::{Process, Worker};
 
@@ -136,13 +135,7 @@ pub struct Site {
     pub public: String,
     pub store: String,
     listen: Ops,
-    server: JoinHandle<()>,
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    _api: Api,
 }
 
 impl Site {
@@ -152,10 +145,7 @@ impl Site {
             .route("/items", get(list))
             .route("/items/{id}", get(one))
             .with_state(items.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        #[expect(clippy::disallowed_methods, reason = "ends with its handle")]
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let api = Api::start(router).await;
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("items.yaml"), MANIFEST).unwrap();
         let mut settings = json!({ "secrets": [SECRET] });
@@ -165,7 +155,7 @@ impl Site {
         let config = json!({ "connectors": [{
             "name": "c", "type": "MANIFEST", "manifest": "items.yaml", "maxRetries": 0,
             "pollIntervalMs": 60000, "leaseTtlSeconds": 2, "requestTimeoutMs": 2000, "tenantId": "acme",
-            "outputMaxLen": 0, "webhook": settings, "providerConfig": { "baseUrl": address },
+            "outputMaxLen": 0, "webhook": settings, "providerConfig": { "baseUrl": api.url },
         }]});
         std::fs::write(home.path().join("connectors.json"), config.to_string()).unwrap();
         let listen = Ops::reserve();
@@ -179,7 +169,7 @@ impl Site {
             items,
             store,
             listen,
-            server,
+            _api: api,
         }
     }
 

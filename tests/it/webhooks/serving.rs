@@ -392,3 +392,34 @@ async fn each_delivery_is_an_event_of_its_own_where_its_stream_has_no_key() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_delivered_before_a_crash_is_not_called_deleted_by_the_next_listing() {
+    let site = Site::new(None, json!({})).await;
+    site.items.held.lock().unwrap().insert(1, 1);
+    let client = reqwest::Client::new();
+    let mut worker = site.serve("first", &[]).await;
+    site.signals(1);
+    // The listing is not as quick as the delivery.
+    assert_eq!(site.deliver(&client, "a", &changed(9, 1)).await, 200);
+    site.signals(2);
+    worker.kill();
+    let polls = *site.items.listed.lock().unwrap();
+    let _worker = site.serve("second", &[]).await;
+    let started = Clock::now();
+    while *site.items.listed.lock().unwrap() == polls {
+        assert!(started.elapsed() < SOON);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // What a poll finds is committed before deliveries that come after it.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(site.deliver(&client, "b", &changed(10, 1)).await, 200);
+    assert_eq!(
+        heads(&site.signals(3)),
+        [
+            "items.items.created 1 1 poll",
+            "items.items.created 9 1 webhook",
+            "items.items.created 10 1 webhook",
+        ]
+    );
+}
