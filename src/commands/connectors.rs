@@ -117,9 +117,13 @@ fn summary(manifest: &Manifest) -> serde_json::Value {
             None => json!({ "name": &**name, "default": is_default(manifest, name) }),
             Some(why) => json!({ "name": &**name, "unavailable": why }),
         })
-        .chain(manifest.metadata.pushed.iter().map(|(name, _)| {
-            json!({ "name": &**name, "delivered": true })
-        }))
+        .chain(
+            manifest
+                .metadata
+                .pushed
+                .iter()
+                .map(|(name, _)| json!({ "name": &**name, "delivered": true })),
+        )
         .collect();
     json!({
         "type": &*manifest.kind,

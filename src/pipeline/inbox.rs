@@ -90,6 +90,8 @@ pub struct Inbox {
     counted: u64,
     fetching: JoinSet<Attempt>,
     places: Arc<Semaphore>,
+    /// The one place for records of which nothing else tells which is newer.
+    turn: Arc<Semaphore>,
     /// Entries that were dealt with since attempts were last noted.
     done: Vec<String>,
     // Dropping the set ends the reading.
@@ -110,6 +112,7 @@ impl Inbox {
             counted: 0,
             fetching: JoinSet::new(),
             places: Arc::new(Semaphore::new(FETCHED_AT_ONCE)),
+            turn: Arc::new(Semaphore::new(1)),
             done: Vec::new(),
             _task: task,
         }
@@ -177,8 +180,17 @@ impl Inbox {
     }
 
     /// Fetches what a delivery is about; it comes again with that, and others go on meanwhile.
-    pub fn fetch(&mut self, source: Arc<dyn Source>, attempt: Attempt, wanted: Vec<Fetch>) {
-        let places = self.places.clone();
+    /// `by_turn`: in the order in which deliveries came, because nothing else tells which record
+    /// is newer.
+    pub fn fetch(
+        &mut self,
+        source: Arc<dyn Source>,
+        attempt: Attempt,
+        wanted: Vec<Fetch>,
+        by_turn: bool,
+    ) {
+        let places = if by_turn { &self.turn } else { &self.places };
+        let places = places.clone();
         self.fetching.spawn(async move {
             // The semaphore is never closed.
             let _place = places.acquire_owned().await;

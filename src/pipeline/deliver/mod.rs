@@ -152,8 +152,12 @@ impl Work<'_> {
                     brought.extend(changes.into_iter().map(|change| (index, change)));
                 }
                 Meaning::Fetch(wanted) => {
+                    let by_turn = self.specs.iter().any(|spec| {
+                        !spec.signal.ordered && wanted.iter().any(|one| one.stream == spec.name)
+                    });
                     if let Some(inbox) = &mut self.session.inbox {
-                        inbox.fetch(self.pipeline.source.clone(), attempt, wanted);
+                        let source = self.pipeline.source.clone();
+                        inbox.fetch(source, attempt, wanted, by_turn);
                     }
                     continue;
                 }
