@@ -112,20 +112,31 @@ impl AuthMethods {
                 fix: "keep one of them".to_owned(),
             });
         }
-        let missing = chosen.missing(config);
-        if !missing.is_empty() {
-            return Err(NoMethod {
-                field: None,
-                message: format!(
-                    "to authenticate by {} {} {} missing",
-                    chosen.name,
-                    list(&missing),
-                    if missing.len() == 1 { "is" } else { "are" }
-                ),
-                fix: format!("add {}", list(&missing)),
-            });
+        if chosen.missing(config).is_empty() {
+            return Ok(Some(&chosen.name));
         }
-        Ok(Some(&chosen.name))
+        // Another way may begin with the same fields.
+        let given: Vec<&str> = self
+            .fields()
+            .filter(|field| is_given(config, field))
+            .collect();
+        let begun = |method: &&Method| given.iter().all(|field| method.owns(field));
+        let (mut says, mut adds) = (Vec::new(), Vec::new());
+        for method in self.methods.iter().filter(begun) {
+            let missing = method.missing(config);
+            let is = if missing.len() == 1 { "is" } else { "are" };
+            let missing = list(&missing);
+            says.push(format!(
+                "to authenticate by {} {missing} {is} missing",
+                method.name
+            ));
+            adds.push(missing);
+        }
+        Err(NoMethod {
+            field: None,
+            message: says.join(", "),
+            fix: format!("add {}", adds.join(", or ")),
+        })
     }
 
     fn named(
