@@ -11,9 +11,9 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::{self, AddressPolicy, GuardedResolver};
+use super::config::ClientConfig;
 use super::failure::{self, fail};
 use super::redirect::{self, MAX_REDIRECTS};
-use super::send::ClientConfig;
 use super::tls;
 use super::{FetchError, Request, Response, TransportError, TransportKind};
 
