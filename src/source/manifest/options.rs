@@ -47,15 +47,16 @@ impl OptionValue {
             Self::Many(items) => Some(items.clone()),
             Self::One(literal) => match literal.clone().into_json() {
                 Value::Object(_) => None,
-                Value::Array(items) => Some(items.iter().map(python_text).collect()),
+                Value::Array(items) => Some(
+                    items
+                        .iter()
+                        .flat_map(|item| Literal::from(item).sent())
+                        .collect(),
+                ),
                 _ => Some(vec![literal.to_string()]),
             },
         }
     }
-}
-
-fn python_text(value: &Value) -> String {
-    Literal::from(value).to_string()
 }
 
 /// Where a value goes.

@@ -60,13 +60,22 @@ impl ManifestSource {
         let Kind::List(loaders) = &loader.kind else {
             return self.loaded(loader).await;
         };
-        let mut all = Map::new();
+        let mut properties = Map::new();
         for loader in loaders {
-            if let Value::Object(schema) = self.loaded(loader).await? {
-                merge(&mut all, schema);
+            if let Some(Value::Object(more)) = self.loaded(loader).await?.get("properties") {
+                for (name, schema) in more {
+                    properties.entry(name.clone()).or_insert(schema.clone());
+                }
             }
         }
-        Ok(all.into())
+        let kinds = Value::Array(vec!["null".into(), "object".into()]);
+        let dialect = "http://json-schema.org/draft-07/schema#";
+        Ok(Map::from_iter([
+            ("$schema".to_owned(), dialect.into()),
+            ("type".to_owned(), kinds),
+            ("properties".to_owned(), properties.into()),
+        ])
+        .into())
     }
 
     async fn loaded(&self, loader: &Node) -> Result<Value, FetchError> {
@@ -75,18 +84,6 @@ impl ManifestSource {
             (Some("DynamicSchemaLoader"), _) => self.asked_schema(loader).await?.into(),
             _ => Map::new().into(),
         })
-    }
-}
-
-fn merge(into: &mut Map, from: Map) {
-    for (key, value) in from {
-        match (into.get_mut(&key), value) {
-            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
-            (Some(_), _) => {}
-            (None, value) => {
-                into.insert(key, value);
-            }
-        }
     }
 }
 

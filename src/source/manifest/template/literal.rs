@@ -40,6 +40,18 @@ pub enum Literal {
 }
 
 impl Literal {
+    /// The texts of one element of a list that is sent as repeated keys: of a collection within it
+    /// what Python iterates over.
+    pub(in crate::source::manifest) fn sent(&self) -> Vec<String> {
+        match self {
+            Self::List(items) | Self::Tuple(items) | Self::Set(items) => {
+                items.iter().map(ToString::to_string).collect()
+            }
+            Self::Dict(entries) => entries.iter().map(|(key, _)| key.to_string()).collect(),
+            other => vec![other.to_string()],
+        }
+    }
+
     /// Reads a Python literal; `None` if the text is none, and so only text.
     pub fn parse(text: &str) -> Option<Self> {
         literal_parser::parse(text)

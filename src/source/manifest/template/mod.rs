@@ -191,7 +191,7 @@ impl Template {
             Some(Literal::Str(text)) => Parameter::Text(text),
             Some(Literal::List(items)) => {
                 let sent = items.iter().filter(|item| !item.is_none());
-                Parameter::List(sent.map(ToString::to_string).collect())
+                Parameter::List(sent.flat_map(Literal::sent).collect())
             }
             _ => Parameter::Text(text.into_owned()),
         })

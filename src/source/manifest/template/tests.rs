@@ -575,3 +575,11 @@ fn literals_are_read_as_in_python() {
         assert_eq!(found.as_deref(), wanted, "{text:?}");
     }
 }
+
+#[test]
+fn collections_within_a_list_are_sent_as_python_iterates_over_them() {
+    let template = Template::compile("{{ [1, 'a', None, [2, 'b'], {'k': 3}, ()] }}").unwrap();
+    let sent = template.parameter(&Context::new(clock())).unwrap();
+    let texts = ["1", "a", "2", "b", "k"].map(str::to_owned);
+    assert_eq!(sent, Parameter::List(texts.to_vec()));
+}
