@@ -4,13 +4,16 @@
 //! `python3` is asked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use connector_worker::json;
+use connector_worker::source::manifest::catalog::Catalog;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -18,10 +21,6 @@ use crate::support::worker::BINARY;
 
 /// The entry point of `source-declarative-manifest`.
 const REFERENCE: &str = "from airbyte_cdk.cli.source_declarative_manifest import run; run()";
-
-/// Manifests that need nothing but the format. The others choose their credentials by a field whose
-/// default only this worker's configuration fills in.
-const PORTABLE: [&str; 3] = ["github", "jira", "noaa_weather"];
 
 #[tokio::test]
 async fn the_built_in_manifests_give_airbyte_cdk_the_same_records() {
@@ -41,24 +40,63 @@ async fn the_built_in_manifests_give_airbyte_cdk_the_same_records() {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut compared = 0;
     for entry in std::fs::read_dir(root.join("config/connectors")).unwrap() {
         let manifest = entry.unwrap().path();
         let name = manifest.file_stem().unwrap().to_str().unwrap().to_owned();
-        if !PORTABLE.contains(&name.as_str()) {
-            println!("left out: {name} is read with what the configuration leaves out filled in");
+        if Catalog::load_file(&manifest).unwrap().streams.is_empty() {
+            println!("{name} is only delivered");
             continue;
         }
-        let case = root.join(format!("tests/fixtures/providers/{name}/first_poll"));
-        compared += compare(&python, &manifest, &case).await;
+        let mut compared = 0;
+        for case in cases(&root.join("tests/fixtures/providers").join(&name)) {
+            compared += compare(&python, &manifest, &case).await;
+        }
+        assert!(compared > 0, "{name} gave no record");
     }
-    assert!(compared > 0, "no manifest gave any record");
+}
+
+/// Cases of a provider that show every stream at least once, as few as possible.
+fn cases(provider: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = std::fs::read_dir(provider)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("responses.json").exists())
+        .collect();
+    all.sort_by_key(|path| (!path.ends_with("first_poll"), path.clone()));
+    let mut seen = BTreeSet::new();
+    all.retain(|path| {
+        let script = script(path);
+        let answers = script["polls"][0].as_array().cloned().unwrap_or_default();
+        let are_good = answers
+            .iter()
+            .all(|one| one["status"].as_u64().unwrap_or(200) < 400);
+        // A page that comes again is asked for without end by an engine that has no guard.
+        let bodies: Vec<&str> = answers
+            .iter()
+            .filter_map(|one| one["body"].as_str())
+            .collect();
+        let are_apart = bodies.iter().collect::<BTreeSet<_>>().len() == bodies.len();
+        let has_answers = !answers.is_empty() && are_good && are_apart;
+        let streams = match script["streams"].as_array() {
+            Some(names) => names.iter().map(ToString::to_string).collect(),
+            None => vec!["all".to_owned()],
+        };
+        has_answers
+            && streams
+                .into_iter()
+                .fold(false, |is_new, name| seen.insert(name) | is_new)
+    });
+    all
+}
+
+fn script(case: &Path) -> Value {
+    let script = std::fs::read_to_string(case.join("responses.json")).unwrap();
+    serde_json::from_str(&script).unwrap()
 }
 
 /// Reads the streams of one case with both engines; the number of records.
 async fn compare(python: &str, manifest: &Path, case: &Path) -> usize {
-    let script = std::fs::read_to_string(case.join("responses.json")).unwrap();
-    let script: Value = serde_json::from_str(&script).unwrap();
+    let script = script(case);
     let base = serve(case, &script).await;
     let directory = tempfile::tempdir().unwrap();
     let write = |file: &str, value: &Value| {
@@ -70,6 +108,13 @@ async fn compare(python: &str, manifest: &Path, case: &Path) -> usize {
         .to_string()
         .replace("{base}", &base);
     let config = in_snake_case(serde_json::from_str(&config).unwrap());
+    // The way to authenticate is chosen by a field whose default only this worker fills in.
+    let loaded = Catalog::load_file(manifest).unwrap();
+    let config = loaded
+        .metadata
+        .auth
+        .filled_in(json::parse(config.to_string().as_bytes()).unwrap());
+    let config = serde_json::from_slice(&config.to_json()).unwrap();
     let manifest = manifest.display().to_string();
     let files = [
         "--config",
@@ -97,12 +142,50 @@ async fn compare(python: &str, manifest: &Path, case: &Path) -> usize {
         })
         .collect();
     let catalog = write("catalog.json", &json!({ "streams": streams }));
-    let files = [&files[..], &["--catalog", &catalog]].concat();
+    let [config, config_file, path, manifest_file] = files;
+    let files = [
+        config,
+        config_file,
+        path,
+        manifest_file,
+        "--catalog",
+        &catalog,
+    ];
     let ours = Outcome::of(&messages(&worker, "read", &files).await);
+    // The same manifest, with the ways to authenticate that stand beside the format written into
+    // it: airbyte-cdk does not look for them there.
+    let portable = serde_json::from_slice(&loaded.document.to_value().to_json()).unwrap();
+    let portable = write("manifest.yaml", &without_own_authenticators(portable));
+    let files = files.map(|file| if *file == *manifest { &portable } else { file });
     let theirs = Outcome::of(&messages(&reference, "read", &files).await);
     assert_eq!(ours, theirs, "{manifest}");
-    println!("{manifest}: {} records", ours.records.len());
+    println!("{}: {} records", case.display(), ours.records.len());
     ours.records.len()
+}
+
+/// Authenticators that the format does not have.
+const OWN: [&str; 3] = [
+    "GithubAppAuthenticator",
+    "GoogleServiceAccountAuthenticator",
+    "GoogleDefaultAuthenticator",
+];
+
+fn without_own_authenticators(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(map) => {
+            map.retain(|_, value| !OWN.iter().any(|own| value["type"] == *own));
+            for value in map.values_mut() {
+                *value = without_own_authenticators(value.take());
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                *item = without_own_authenticators(item.take());
+            }
+        }
+        _ => {}
+    }
+    value
 }
 
 /// What must be the same: every record, and how each stream ended.
@@ -148,14 +231,15 @@ fn sorted(value: &Value) -> Value {
 }
 
 async fn messages(engine: &[&str], command: &str, files: &[&str]) -> Vec<Value> {
-    let output = Command::new(engine[0])
+    let run = Command::new(engine[0])
         .args(&engine[1..])
         .arg(command)
         .args(files)
         .env_remove("CONNECTORS_CONFIG_PATH")
-        .output()
-        .await
-        .unwrap();
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_mins(1), run).await;
+    let output = output.expect("an engine asks without end").unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     let messages = lines
         .lines()
