@@ -161,6 +161,11 @@ async fn everything_is_there_after_opening_again() {
 async fn a_newer_file_is_refused_by_name() {
     let (_home, path) = home();
     drop(open(&path).await);
+    let mut connection = raw(&path).await;
+    let own: u32 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
     execute(&path, "PRAGMA user_version = 99").await;
     let error = try_open(&path, "").await.unwrap_err().to_string();
     assert!(
@@ -169,7 +174,8 @@ async fn a_newer_file_is_refused_by_name() {
     );
     assert!(error.contains(&path.display().to_string()), "{error}");
     // Refusing changes nothing: with its own version back it is the file it was.
-    execute(&path, "PRAGMA user_version = 3").await;
+    let own = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {own}"));
+    sqlx::raw_sql(own).execute(&mut connection).await.unwrap();
     open(&path).await;
 }
 
