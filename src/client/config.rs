@@ -26,8 +26,8 @@ pub struct ClientConfig {
     pub retry: RetryConfig,
     /// Cap on every wait, the provider's included (`CONNECTOR_WORKER_MAX_BACKOFF_MS`; for tests).
     pub max_backoff: Option<Duration>,
-    /// Sum of the provider's waits that one [`Client::send`] sits out; beyond it the caller is
-    /// told [`FetchError::RateLimited`]. Default 60 s.
+    /// Sum of the provider's waits that one [`Client::send`](super::Client::send) sits out; beyond it the caller is
+    /// told [`FetchError::RateLimited`](super::FetchError::RateLimited). Default 60 s.
     pub max_wait: Duration,
     /// What all repetitions of one poll may wait together, those that the provider asks for
     /// included: a provider that fails every now and then is read to the end, one that fails all

@@ -29,6 +29,10 @@ fn status(address: &str, request: &[u8], is_request: bool) -> Option<u16> {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer);
+    // Whoever expects it is told to go on, before the answer itself.
+    let text = text
+        .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
+        .unwrap_or(&text);
     text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
 }
 
