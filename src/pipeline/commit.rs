@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::CycleError;
 use crate::registry::{ConnectorRegistry, Phase};
-use crate::store::{Committed, CycleStore, Lease, Prepared, StoreError};
+use crate::signal::ChangeKind;
+use crate::store::{Commit, Committed, CycleStore, Lease, Prepared, StoreError};
 use crate::telemetry::metrics::{CommitOutcome, ConnectorMetrics};
 
 /// How often a full output stream is looked at again.
@@ -89,6 +90,20 @@ impl Writer {
         self.registry
             .update(&self.lease.connector, |status| status.phase = phase);
     }
+}
+
+/// Tells the metrics what a commit published; answers how many signals, and how many of them
+/// deletions.
+pub(super) fn count_published(metrics: &ConnectorMetrics, commit: &Commit) -> (u64, u64) {
+    let count = |kind: ChangeKind| {
+        let signals = commit.signals.iter().filter(|signal| signal.kind == kind);
+        let count = signals.count() as u64;
+        metrics.published(&commit.origin.stream, kind, count);
+        count
+    };
+    let (created, updated) = (count(ChangeKind::Created), count(ChangeKind::Updated));
+    let deleted = count(ChangeKind::Deleted);
+    (created + updated + deleted, deleted)
 }
 
 fn outcome(answer: &Result<Committed, StoreError>) -> CommitOutcome {

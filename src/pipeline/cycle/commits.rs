@@ -2,8 +2,8 @@
 
 use super::Cycle;
 use crate::pipeline::CycleError;
-use crate::pipeline::commit::Tenure;
-use crate::signal::{ChangeKind, Origin, Via};
+use crate::pipeline::commit::{Tenure, count_published};
+use crate::signal::{Origin, Via};
 use crate::store::{Commit, Output};
 
 impl Cycle<'_> {
@@ -81,23 +81,9 @@ impl Cycle<'_> {
                 return Ok(());
             }
         }
-        let metrics = &self.pipeline.metrics;
-        for kind in [
-            ChangeKind::Created,
-            ChangeKind::Updated,
-            ChangeKind::Deleted,
-        ] {
-            let count = commit
-                .signals
-                .iter()
-                .filter(|signal| signal.kind == kind)
-                .count() as u64;
-            metrics.published(&commit.origin.stream, kind, count);
-            self.report.summary.published += count;
-            if kind == ChangeKind::Deleted {
-                self.report.summary.deleted += count;
-            }
-        }
+        let (published, deleted) = count_published(&self.pipeline.metrics, &commit);
+        self.report.summary.published += published;
+        self.report.summary.deleted += deleted;
         for (field, value) in std::mem::take(&mut self.state_in_flight) {
             match value {
                 Some(value) => self.session.fields.insert(field, value),

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, MAX_RECORDS};
-use super::commit::{Tenure, Writer};
+use super::commit::{Tenure, Writer, count_published};
 use super::inbox::Attempt;
 use super::{CycleError, Pipeline, Session};
-use crate::signal::{ChangeKind, Origin, Via};
+use crate::signal::{Origin, Via};
 use crate::source::StreamSpec;
 use crate::store::{Acknowledged, Commit, Failed, Output};
 use crate::telemetry::metrics::DeliveryOutcome;
@@ -317,22 +317,9 @@ impl Work<'_> {
             }
         }
         let commit = prepared.into_commit();
+        count_published(&self.pipeline.metrics, &commit);
         if let Some(inbox) = &mut self.session.inbox {
             inbox.finish(commit.acknowledged.into_iter().map(|one| one.entry));
-        }
-        for kind in [
-            ChangeKind::Created,
-            ChangeKind::Updated,
-            ChangeKind::Deleted,
-        ] {
-            let count = commit
-                .signals
-                .iter()
-                .filter(|signal| signal.kind == kind)
-                .count() as u64;
-            self.pipeline
-                .metrics
-                .published(&commit.origin.stream, kind, count);
         }
         Ok(())
     }
