@@ -1,183 +1,28 @@
-//! `metadata.connector`: what a manifest says to this worker beyond Airbyte's format.
+//! Reads `metadata.connector`, key by key.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::errors::Refusals;
-use super::feed::StreamRules;
-use super::fields::{self, kind_name, problem};
-use super::methods::{AuthMethods, Method};
-use super::template::Template;
-use crate::client::{Place, RateLimits};
-use crate::document::{Kind, Node, Position, Problem, did_you_mean};
-use crate::json::Pointer;
-use crate::webhook::{self, Webhooks};
+use super::reader::Reader;
+use super::{
+    AboutCredentials, AbsentList, CONNECTOR_KEYS, FRAMEWORK_VERSION, HEALTH_KEYS, HealthCheck,
+    Metadata, SIGNAL_KEYS, SignalMetadata,
+};
+use crate::document::{Kind, Node, Position, Problem};
+use crate::source::manifest::errors::Refusals;
+use crate::source::manifest::methods::{AuthMethods, Method};
+use crate::source::manifest::template::Template;
+use crate::webhook;
 
-/// The version of the framework that manifests are written for: a manifest's own version has the
-/// same major number.
-pub const FRAMEWORK_VERSION: u64 = 1;
-
-/// What `metadata.connector` holds; everything is optional.
-#[derive(Debug, Clone, Default)]
-pub struct Metadata {
-    /// First part of a signal's `type`.
-    pub id: Option<Arc<str>>,
-    /// Semver of the manifest.
-    pub version: Option<String>,
-    /// Name for people.
-    pub display_name: Option<String>,
-    /// Time between polls that suits the provider.
-    pub poll_interval: Option<Duration>,
-    /// How records become signals, by stream.
-    pub signals: BTreeMap<Arc<str>, SignalMetadata>,
-    /// How `check` proves address and identity.
-    pub health_check: Option<HealthCheck>,
-    /// Which ways to authenticate there are.
-    pub auth: AuthMethods,
-    /// What refusals are about, where their status does not tell.
-    pub(super) refusals: Refusals,
-    /// How much the provider may be asked.
-    pub rate_limits: Arc<RateLimits>,
-    /// How deliveries of the provider are trusted and mapped.
-    pub webhooks: Option<Arc<Webhooks>>,
-    /// Streams that are only delivered and never read, and how their records become signals.
-    pub pushed: Vec<(Arc<str>, SignalMetadata)>,
-    /// How streams are read beyond what Airbyte's format can say.
-    pub(super) streams: BTreeMap<Arc<str>, Arc<StreamRules>>,
-    /// Streams that a connector reads where its entry names none; empty: all.
-    pub default_streams: Vec<Arc<str>>,
-}
-
-/// `metadata.connector.signals.<stream>`
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SignalMetadata {
-    /// The key; replaces `primary_key`.
-    pub subject: Option<Vec<Pointer>>,
-    /// The record's own update time.
-    pub time: Option<Pointer>,
-    /// Fields that make the version.
-    pub version: Vec<Pointer>,
-    /// Fields that do not.
-    pub ignore: Vec<Pointer>,
-    /// Whether a record older than the published one is dropped.
-    pub ordered: bool,
-    /// Whether a record missing from a complete read is deleted. Default: where the stream is not
-    /// incremental.
-    pub deletions: Option<bool>,
-    /// An instant in the answer that only grows; an answer with an older one is stale.
-    pub freshness: Option<Pointer>,
-    /// The cursor's value, where it is no top-level field.
-    pub cursor: Option<Pointer>,
-    /// What an answer without the list of records means.
-    pub absent_list: AbsentList,
-    /// Statuses that mean, where the error handler ignores them, that a partition has no such
-    /// records: it is left out.
-    pub skip: Vec<u16>,
-    /// Keys of the configuration without which there is nothing to read.
-    pub requires: Vec<String>,
-}
-
-/// What an answer without the list of records means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AbsentList {
-    /// Nothing that could be relied on.
-    #[default]
-    Unknown,
-    /// That there are none.
-    Empty,
-}
-
-/// `metadata.connector.health_check`
-#[derive(Debug, Clone)]
-pub struct HealthCheck {
-    /// Path below the requester's base address; a template that sees the configuration.
-    pub path: String,
-    /// Default GET.
-    pub method: http::Method,
-    /// JSON to send.
-    pub body: Option<String>,
-    /// Status that means healthy. Default 200.
-    pub expected_status: u16,
-    /// Bound on the request.
-    pub timeout: Option<Duration>,
-    /// Where the answer names who we are; the first that is there is shown.
-    pub identity: Vec<Pointer>,
-    /// Where the answer names what the credentials may do; the first that is there is shown.
-    pub permissions: Vec<Place>,
-    /// Where the answer says when the credentials end; `check` warns in time.
-    pub expires: Vec<Place>,
-    /// A second request, about the credentials alone.
-    pub credentials: Option<AboutCredentials>,
-}
-
-/// `metadata.connector.health_check.credentials`: what may be asked about the credentials. Not
-/// every kind of them can be asked about, so a refusal says nothing.
-#[derive(Debug, Clone, Default)]
-pub struct AboutCredentials {
-    /// As [`HealthCheck::path`]; an empty one is not asked.
-    pub path: String,
-    /// As [`HealthCheck::identity`].
-    pub identity: Vec<Pointer>,
-    /// As [`HealthCheck::permissions`].
-    pub permissions: Vec<Place>,
-    /// As [`HealthCheck::expires`].
-    pub expires: Vec<Place>,
-}
-
-/// Keys of `metadata.connector`.
-pub(crate) const CONNECTOR_KEYS: [&str; 15] = [
-    "auth",
-    "id",
-    "version",
-    "display_name",
-    "poll_interval_seconds",
-    "default_streams",
-    "signals",
-    "streams",
-    "health_check",
-    "refusals",
-    "rate_limits",
-    "webhooks",
-    "oauth",
-    "endpoints",
-    "documentation_url",
-];
-/// Keys of `metadata.connector.signals.<stream>`.
-pub(crate) const SIGNAL_KEYS: [&str; 11] = [
-    "subject",
-    "time",
-    "version",
-    "ignore",
-    "ordered",
-    "deletions",
-    "freshness",
-    "cursor",
-    "absent_list",
-    "skip",
-    "requires",
-];
 const AUTH_KEYS: [&str; 2] = ["select", "methods"];
 const METHOD_KEYS: [&str; 3] = ["fields", "optional", "authenticator"];
-/// Keys of `metadata.connector.streams.<stream>`.
-pub(crate) const STREAM_KEYS: [&str; 7] = super::feed::STREAM_KEYS;
-/// Keys of `metadata.connector.health_check`.
-pub(crate) const HEALTH_KEYS: [&str; 9] = [
-    "path",
-    "http_method",
-    "body_json",
-    "expected_status",
-    "timeout_seconds",
-    "identity",
-    "permissions",
-    "expires",
-    "credentials",
-];
 const CREDENTIALS_KEYS: [&str; 4] = ["path", "identity", "permissions", "expires"];
 const REFUSAL_KEYS: [&str; 2] = ["credentials", "permission"];
 
 /// Reads `metadata.connector` of a manifest. `streams` are the names that `signals` may use.
-pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Vec<Problem>> {
+pub(in crate::source::manifest) fn read(
+    document: &Node,
+    streams: &[Arc<str>],
+) -> Result<Metadata, Vec<Problem>> {
     let mut reader = Reader::default();
     let mut metadata = Metadata::default();
     let Some(connector) = document
@@ -242,78 +87,7 @@ pub(super) fn read(document: &Node, streams: &[Arc<str>]) -> Result<Metadata, Ve
     }
 }
 
-/// Collects the problems of what it reads.
-#[derive(Default)]
-pub(super) struct Reader {
-    pub(super) problems: Vec<Problem>,
-}
-
 impl Reader {
-    pub(super) fn complain(
-        &mut self,
-        at: Position,
-        message: impl Into<String>,
-        fix: impl Into<String>,
-    ) {
-        self.problems.push(problem(at, message, fix));
-    }
-
-    pub(super) fn unknown<S: AsRef<str>>(
-        &mut self,
-        what: &str,
-        name: &str,
-        at: Position,
-        known: &[S],
-    ) {
-        let fix = match did_you_mean(name, known.iter().map(AsRef::as_ref)) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => {
-                let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-                format!("known: {}", known.join(", "))
-            }
-        };
-        self.complain(at, format!("unknown {what} \"{name}\""), fix);
-    }
-
-    /// The members of a map that have a known name.
-    pub(super) fn members<'n>(
-        &mut self,
-        place: &str,
-        node: &'n Node,
-        known: &[&str],
-    ) -> Vec<(&'n str, Position, &'n Node)> {
-        if !matches!(node.kind, Kind::Map(_)) {
-            let found = kind_name(node);
-            self.complain(node.at, format!("{place} is {found}"), "make it a map");
-        }
-        let mut members = Vec::new();
-        for entry in node.entries() {
-            if known.contains(&&*entry.key) {
-                members.push((&*entry.key, entry.key_at, &entry.value));
-            } else {
-                self.unknown(&format!("key in {place}"), &entry.key, entry.key_at, known);
-            }
-        }
-        members
-    }
-
-    pub(super) fn wrong(&mut self, key: &str, node: &Node, wanted: &str) {
-        let found = kind_name(node);
-        self.complain(
-            node.at,
-            format!("{key} is {found}"),
-            format!("make it {wanted}"),
-        );
-    }
-
-    pub(super) fn text(&mut self, key: &str, node: &Node) -> Option<String> {
-        let text = node.as_str().map(str::to_owned);
-        if text.is_none() {
-            self.wrong(key, node, "text");
-        }
-        text
-    }
-
     fn identifier(&mut self, node: &Node) -> Option<String> {
         let id = self.text("id", node)?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
@@ -348,95 +122,6 @@ impl Reader {
             ),
         }
         Some(version.to_owned())
-    }
-
-    pub(super) fn number(&mut self, key: &str, node: &Node) -> Option<f64> {
-        let number = match node.kind {
-            Kind::Int(number) => i32::try_from(number).ok().map(f64::from),
-            Kind::Float(number) => Some(number),
-            _ => None,
-        };
-        let number = number.filter(|number| *number > 0.0 && number.is_finite());
-        if number.is_none() {
-            self.complain(node.at, format!("{key} is no number above zero"), "mend it");
-        }
-        number
-    }
-
-    pub(super) fn seconds(&mut self, key: &str, node: &Node) -> Option<Duration> {
-        self.number(key, node)
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-    }
-
-    fn flag(&mut self, key: &str, node: &Node) -> Option<bool> {
-        if let Kind::Bool(flag) = node.kind {
-            return Some(flag);
-        }
-        self.wrong(key, node, "true or false");
-        None
-    }
-
-    fn pointer(&mut self, key: &str, node: &Node) -> Option<Pointer> {
-        match self.text(key, node)?.parse() {
-            Ok(pointer) => Some(pointer),
-            Err(error) => {
-                self.complain(
-                    node.at,
-                    format!("{key} is no JSON pointer"),
-                    error.to_string(),
-                );
-                None
-            }
-        }
-    }
-
-    pub(super) fn pointers(&mut self, key: &str, node: &Node) -> Vec<Pointer> {
-        match &node.kind {
-            Kind::List(items) => items
-                .iter()
-                .filter_map(|item| self.pointer(key, item))
-                .collect(),
-            _ => self.pointer(key, node).into_iter().collect(),
-        }
-    }
-
-    /// Pointers, which begin with a slash, and names of headers.
-    fn places(&mut self, key: &str, node: &Node) -> Vec<Place> {
-        let items = match &node.kind {
-            Kind::List(items) => items.as_slice(),
-            _ => std::slice::from_ref(node),
-        };
-        items
-            .iter()
-            .filter_map(|item| self.place(key, item))
-            .collect()
-    }
-
-    /// A pointer, which begins with a slash, or the name of a header.
-    pub(super) fn place(&mut self, key: &str, node: &Node) -> Option<Place> {
-        match node.as_str() {
-            Some(name) if !name.is_empty() && !name.starts_with('/') => {
-                Some(Place::Header(name.to_ascii_lowercase()))
-            }
-            _ => self.pointer(key, node).map(Place::Body),
-        }
-    }
-
-    /// Statuses of refusals.
-    fn statuses(&mut self, key: &str, node: &Node) -> Vec<u16> {
-        let mut statuses = Vec::new();
-        for item in node.items() {
-            match item.kind {
-                Kind::Int(status @ 400..=499) => {
-                    statuses.extend(u16::try_from(status).ok());
-                }
-                _ => self.wrong(key, item, "a status of HTTP from 400 to 499"),
-            }
-        }
-        if node.items().is_empty() {
-            self.wrong(key, node, "a list such as [404, 410]");
-        }
-        statuses
     }
 
     fn signal(&mut self, stream: &str, node: &Node) -> SignalMetadata {
@@ -597,20 +282,6 @@ impl Reader {
         auth
     }
 
-    fn texts(&mut self, key: &str, node: &Node) -> Vec<String> {
-        let texts = node
-            .items()
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned));
-        match (&node.kind, texts.collect::<Option<Vec<_>>>()) {
-            (Kind::List(_), Some(texts)) => texts,
-            _ => {
-                self.wrong(key, node, "a list of fields");
-                Vec::new()
-            }
-        }
-    }
-
     fn refusals(&mut self, node: &Node) -> Refusals {
         let mut refusals = Refusals::default();
         for (key, _, value) in self.members("refusals", node, &REFUSAL_KEYS) {
@@ -623,21 +294,14 @@ impl Reader {
         }
         refusals
     }
-
-    fn template(&mut self, key: &str, node: &Node) -> Option<Template> {
-        match fields::template_of(key, node) {
-            Ok(template) => Some(template),
-            Err(problem) => {
-                self.problems.push(problem);
-                None
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::client::Place;
     use crate::document::parse_yaml;
 
     fn read_text(text: &str) -> Result<Metadata, Vec<String>> {
