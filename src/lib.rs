@@ -33,5 +33,6 @@ pub mod telemetry;
 
 pub mod clock;
 pub mod document;
+pub mod hex;
 pub mod json;
 pub mod os_signal;

@@ -51,7 +51,7 @@ pub struct Version(pub [u8; 16]);
 
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&crate::hex::hex(&self.0))
     }
 }
 

@@ -5,7 +5,7 @@
 //! credential to wait.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::pace::Pace;
+use crate::hex::hex;
 use crate::store::CredentialStore;
 
 /// Lanes that are remembered though nobody uses them now: a reloaded connector goes on at the pace
@@ -157,13 +158,7 @@ pub fn identify(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let digest = hash.finalize();
-    let mut name = String::new();
-    for byte in &digest[..16] {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
+    hex(&hash.finalize()[..16])
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,8 @@
 //!
 //! Every store writes through this file, so that a consumer cannot tell them apart.
 
-use crate::signal::{ChangeKind, Origin, Signal, Version};
+use crate::hex::push_hex;
+use crate::signal::{ChangeKind, Origin, Signal};
 
 use super::{Commit, Lease};
 
@@ -91,7 +92,7 @@ impl<'a> EntryWriter<'a> {
         signal: &'v Signal,
     ) -> [Option<&'v [u8]>; FIELD_NAMES.len()] {
         self.version.clear();
-        push_hex(&mut self.version, signal.version);
+        push_hex(&mut self.version, &signal.version.0);
         self.id.clear();
         for part in [
             &*self.origin.connector,
@@ -135,15 +136,6 @@ impl<'a> EntryWriter<'a> {
     }
 }
 
-/// Appends 32 hex digits. Called once per published record, so without the formatting machinery.
-fn push_hex(text: &mut String, version: Version) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in version.0 {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -151,7 +143,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::signal::Via;
+    use crate::signal::{Version, Via};
     use crate::store::{Output, Owner};
 
     fn written(kind: ChangeKind, tenant: Option<&str>, via: Via) -> Vec<(String, String)> {

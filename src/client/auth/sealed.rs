@@ -4,14 +4,13 @@
 //! learns nothing: the key is derived from the configured credential itself. It also means that a
 //! new configured refresh token is a new credential, which is how an operator repairs a dead one.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use jiff::Timestamp;
 
 use super::{Secret, Token};
+use crate::hex::hex;
 use crate::json::{Map, Value, parse};
 
 /// Layout of what is sealed; first byte of the sealed text.
@@ -66,11 +65,7 @@ impl Sealer {
         let key =
             RandomizedNonceKey::new(&AES_256_GCM, &expand(b"key")?).map_err(|_| CannotSeal)?;
         let digest = digest::digest(&digest::SHA256, &expand(b"name")?);
-        let mut id = String::new();
-        for byte in &digest.as_ref()[..16] {
-            // Writing to a String cannot fail.
-            let _ = write!(id, "{byte:02x}");
-        }
+        let id = hex(&digest.as_ref()[..16]);
         Ok(Self { id, key })
     }
 

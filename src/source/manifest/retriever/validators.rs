@@ -11,6 +11,7 @@ use http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
 use crate::client::{FetchError, Request, Response, set_header};
+use crate::hex::hex;
 use crate::json::{Map, Value, parse};
 use crate::source::manifest::requester::shape;
 
@@ -148,16 +149,6 @@ impl Remembered {
 fn text(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?;
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Encodings and digests of the filters: URLs, base64, hashes.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -8,6 +9,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::value::{Result, fail};
+use crate::hex::hex;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new());
 
@@ -72,22 +74,8 @@ fn hash<D: Digest>(texts: &[&str]) -> String {
     hex(&digest.finalize())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
-}
-
 /// HMAC-SHA-256 (RFC 2104), hexadecimal.
 pub(super) fn hmac_sha256(key: &str, message: &str) -> String {
-    const BLOCK: usize = 64;
-    let mut padded = [0_u8; BLOCK];
-    if key.len() > BLOCK {
-        padded[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        padded[..key.len()].copy_from_slice(key.as_bytes());
-    }
-    let keyed = |pad: u8| Sha256::new_with_prefix(padded.map(|byte| byte ^ pad));
-    let inner = keyed(0x36).chain_update(message).finalize();
-    hex(&keyed(0x5c).chain_update(inner).finalize())
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    hex(hmac::sign(&key, message.as_bytes()).as_ref())
 }
