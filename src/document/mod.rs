@@ -160,6 +160,25 @@ pub struct Problem {
     pub fix: Option<String>,
 }
 
+impl Problem {
+    /// A name that is none of the `known` ones.
+    pub fn unknown<S: AsRef<str>>(what: &str, name: &str, at: Position, known: &[S]) -> Self {
+        let fix = match did_you_mean(name, known.iter().map(AsRef::as_ref)) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => {
+                let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+                format!("known: {}", known.join(", "))
+            }
+        };
+        Self {
+            file: "".into(),
+            at: Some(at),
+            message: format!("unknown {what} \"{name}\""),
+            fix: Some(fix),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;

@@ -11,7 +11,7 @@ use http::HeaderName;
 use super::Place;
 use super::scheme::Scheme;
 use super::spec::{DEFAULT_MAX_BODY_BYTES, Id, Webhooks};
-use crate::document::{Kind, Node, Position, Problem, did_you_mean};
+use crate::document::{Kind, Node, Position, Problem};
 use crate::json::Pointer;
 
 /// Bound on `max_body_bytes`.
@@ -105,14 +105,7 @@ impl Reader<'_> {
     }
 
     fn unknown<S: AsRef<str>>(&mut self, what: &str, name: &str, at: Position, known: &[S]) {
-        let fix = match did_you_mean(name, known.iter().map(AsRef::as_ref)) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => {
-                let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-                format!("known: {}", known.join(", "))
-            }
-        };
-        self.complain(at, format!("unknown {what} \"{name}\""), fix);
+        self.problems.push(Problem::unknown(what, name, at, known));
     }
 
     fn members<'n>(

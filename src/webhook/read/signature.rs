@@ -260,17 +260,18 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        if node.get("from").is_none() {
-            self.complain(
-                node.at,
-                "signature says not where the token stands",
-                "add from",
-            );
-        }
+        self.check_from(node);
         Some(Token {
             place: place?,
             each,
         })
+    }
+
+    fn check_from(&mut self, node: &Node) {
+        if node.get("from").is_none() {
+            let message = "signature says not where the token stands";
+            self.complain(node.at, message, "add from");
+        }
     }
 
     fn jwt(&mut self, node: &Node) -> Option<Jwt> {
@@ -283,13 +284,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        if node.get("from").is_none() {
-            self.complain(
-                node.at,
-                "signature says not where the token stands",
-                "add from",
-            );
-        }
+        self.check_from(node);
         Some(Jwt {
             place: place?,
             prefix,

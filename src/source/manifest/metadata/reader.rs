@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::client::Place;
-use crate::document::{Kind, Node, Position, Problem, did_you_mean};
+use crate::document::{Kind, Node, Position, Problem};
 use crate::json::Pointer;
 use crate::source::manifest::fields::{self, kind_name, problem};
 use crate::source::manifest::template::Template;
@@ -31,14 +31,7 @@ impl Reader {
         at: Position,
         known: &[S],
     ) {
-        let fix = match did_you_mean(name, known.iter().map(AsRef::as_ref)) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => {
-                let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-                format!("known: {}", known.join(", "))
-            }
-        };
-        self.complain(at, format!("unknown {what} \"{name}\""), fix);
+        self.problems.push(Problem::unknown(what, name, at, known));
     }
 
     /// The members of a map that have a known name.
