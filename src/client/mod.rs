@@ -22,6 +22,7 @@ mod rate;
 mod redirect;
 mod retry;
 mod send;
+mod share;
 mod tls;
 mod traffic;
 mod wait;
@@ -130,4 +131,6 @@ pub trait Observer: Send + Sync {
     /// Nothing is asked of `server` for this long, because it failed again and again; `None`: it
     /// is back.
     fn suspended(&self, _server: &str, _pause: Option<Duration>) {}
+    /// So many processes keep to the manifest's limits together, this one included.
+    fn shares(&self, _processes: u32) {}
 }

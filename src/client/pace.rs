@@ -1,5 +1,5 @@
-//! When the next request to one server with one credential may go: the manifest's own limits, what
-//! the provider says is left, and until when it asked to wait.
+//! When the next request to one server with one credential may go by what the provider says: what
+//! is left of its limits, and until when it asked to wait.
 //!
 //! While more than half of a window is left requests go as they come; after that what is left is
 //! spread over the rest of the window, and the last part is kept for `check`, so that a connector
@@ -18,7 +18,6 @@ use super::Response;
 use super::declared::{RateLimits, Scope};
 use super::places::{Place, Places};
 use super::quota::{MAX_WINDOW, quotas};
-use super::rate::Turns;
 use super::window::Window;
 
 /// Endpoints and limits that are remembered. More are forgotten all at once: they are learned
@@ -28,7 +27,6 @@ const MAX_LEARNED: usize = 256;
 /// The pace of requests to one server with one credential.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    turns: Turns,
     places: Places,
     learned: Mutex<Learned>,
 }
@@ -44,19 +42,11 @@ struct Learned {
 
 impl Pace {
     /// Waits for a place among the requests on their way.
-    pub(super) async fn place(&self, limits: &RateLimits) -> Option<Place<'_>> {
-        match limits.concurrent_requests {
+    pub(super) async fn place(&self, most: Option<usize>) -> Option<Place<'_>> {
+        match most {
             Some(most) => Some(self.places.take(most).await),
             None => None,
         }
-    }
-
-    /// How long the next request has to wait by the manifest's own limit. It takes its turn.
-    pub(super) fn turn(&self, limits: &RateLimits, now: Instant) -> Duration {
-        let rate = limits.requests_per_second;
-        rate.map_or(Duration::ZERO, |rate| {
-            self.turns.take(rate, limits.burst, now)
-        })
     }
 
     /// Nothing that `subject` names is asked before `until`.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ use super::{
 /// only good refresh token away.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// A turn that is this far off is shown, as a wait that the provider asks for is.
+const LONG_TURN: Duration = Duration::from_secs(30);
+
 /// Sends requests. Cheap to clone: clones share connections and lanes.
 #[derive(Clone)]
 pub struct Client {
@@ -43,6 +46,8 @@ struct Shared {
     exchange: Exchange,
     /// Milliseconds that this poll has waited to repeat requests.
     repeating_ms: AtomicU64,
+    /// Processes that keep to the limits together, as the observer was told.
+    processes: AtomicU32,
     /// The lanes of this client, by server.
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
     /// Until when each server is left alone, as the observer was told.
@@ -66,6 +71,7 @@ impl Client {
         let shared = Arc::new(Shared {
             exchange,
             repeating_ms: AtomicU64::new(0),
+            processes: AtomicU32::new(0),
             lanes: Mutex::default(),
             told: Mutex::default(),
         });
@@ -232,11 +238,10 @@ impl Client {
     ) -> Result<Response, TransportError> {
         let probe = Abandoning(lane);
         let limits = &self.config.limits;
-        let place = lane.pace.place(limits).await;
-        let turn = self.capped(lane.pace.turn(limits, Instant::now()));
-        if !turn.is_zero() {
-            tokio::time::sleep(turn).await;
-        }
+        let places = limits.concurrent_requests;
+        let places = places.map(|most| lane.share.of_places(most));
+        let place = lane.pace.place(places).await;
+        self.turn(lane).await;
         let began = Instant::now();
         let answer = self.exchange(request).await;
         let took = began.elapsed();
@@ -266,6 +271,23 @@ impl Client {
             }
         }
         answer
+    }
+
+    /// Waits for the turn that the manifest's own rate gives.
+    async fn turn(&self, lane: &Lane) {
+        let turn = self.config.traffic.turn(lane, &self.config.limits).await;
+        if let Some(processes) = lane.share.processes()
+            && self.shared.processes.swap(processes, Ordering::Relaxed) != processes
+        {
+            self.observe(|observer| observer.shares(processes));
+        }
+        let turn = self.capped(turn);
+        if turn >= LONG_TURN {
+            self.observe(|observer| observer.throttled(turn));
+        }
+        if !turn.is_zero() {
+            tokio::time::sleep(turn).await;
+        }
     }
 
     /// Waits until the provider's limits leave room for the request; an error if that is longer

@@ -1,8 +1,8 @@
 //! What this process knows of the servers it asks, shared by all its connectors: one lane for each
 //! server and credential, because that is what providers count by.
 //!
-//! Workers that share a store tell each other one thing more: until when a provider asked a
-//! credential to wait.
+//! Workers that share a store share two things more: until when a provider asked a credential to
+//! wait, and the rate that its manifest says.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,9 +14,11 @@ use tokio::time::{Instant, timeout};
 
 use super::breaker::Breaker;
 use super::budget::Budget;
+use super::declared::RateLimits;
 use super::pace::Pace;
+use super::share::Share;
 use crate::hex::hex;
-use crate::store::CredentialStore;
+use crate::store::{CredentialStore, Turn, TurnRequest};
 
 /// Lanes that are remembered though nobody uses them now: a reloaded connector goes on at the pace
 /// it had. More are forgotten.
@@ -26,17 +28,18 @@ const MAX_LANES: usize = 1024;
 pub(super) const NOTABLE: Duration = Duration::from_secs(1);
 
 /// How often the store is asked what other workers were told.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long it is left alone after it did not answer, and how long an answer may take.
-const ASK_AFTER_FAILURE: Duration = Duration::from_secs(10);
+pub(super) const ASK_AFTER_FAILURE: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: Duration = Duration::from_millis(500);
 
 /// All lanes of a process. Clones share them.
 #[derive(Clone, Default)]
 pub struct Traffic(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
+    /// Names this process to others.
+    process: String,
     store: Option<Arc<dyn CredentialStore>>,
     /// By server and credential.
     lanes: Mutex<HashMap<(String, String), Arc<Lane>>>,
@@ -44,11 +47,23 @@ struct Shared {
     budgets: Mutex<HashMap<(String, String), Weak<Budget>>>,
 }
 
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            process: format!("{:016x}", rand::random::<u64>()),
+            store: None,
+            lanes: Mutex::default(),
+            budgets: Mutex::default(),
+        }
+    }
+}
+
 /// What is known of one server and credential.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) pace: Pace,
     pub(super) breaker: Breaker,
+    pub(super) share: Share,
     id: String,
     /// When the store is to be asked again, by what a wait would be about.
     ask_at: Mutex<HashMap<String, Instant>>,
@@ -82,6 +97,7 @@ impl Traffic {
         let lane = Arc::new(Lane {
             pace: Pace::default(),
             breaker: Breaker::default(),
+            share: Share::default(),
             id: identify(&["lane", server, credential]),
             ask_at: Mutex::default(),
         });
@@ -101,6 +117,19 @@ impl Traffic {
         let budget = Arc::new(budget);
         budgets.insert(key, Arc::downgrade(&budget));
         budget
+    }
+
+    /// How long the next request of `lane` has to wait by the manifest's own rate, which workers that
+    /// share a store keep to together. It takes its turn.
+    pub(super) async fn turn(&self, lane: &Lane, limits: &RateLimits) -> Duration {
+        let ask = async |request: &TurnRequest<'_>| match &self.0.store {
+            None => Some(Turn::alone(request)),
+            Some(store) => {
+                let answer = timeout(LONGEST_ANSWER, store.take_turn(&lane.id, request));
+                answer.await.ok()?.ok()
+            }
+        };
+        lane.share.turn(limits, &self.0.process, ask).await
     }
 
     /// Blocks `lane` for as long as other workers were told to wait.
@@ -169,7 +198,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::declared::{RateLimits, Scope};
+    use crate::client::declared::Scope;
     use crate::store::MemoryStore;
 
     #[test]
@@ -229,7 +258,6 @@ mod tests {
             two.hear(&lane, &super::super::pace::subject(&url, scope))
                 .await;
             let (most, now) = (Duration::from_mins(5), Instant::now());
-            lane.pace.turn(&RateLimits::default(), now);
             lane.pace.room(&url, scope, true, most, now)
         };
         let wait = room("c", Scope::Credential).await;

@@ -11,7 +11,9 @@ use futures::FutureExt as _;
 use super::stores::StoreAccess;
 use crate::client::auth::GoogleSurroundings;
 use crate::config::Environment;
-use crate::store::{CredentialLock, CredentialStore, Saved, Store, StoreError, StoredCredential};
+use crate::store::{
+    CredentialLock, CredentialStore, Saved, Store, StoreError, StoredCredential, Turn, TurnRequest,
+};
 
 /// Tokens in the store of this process.
 #[derive(Debug)]
@@ -69,6 +71,13 @@ impl CredentialStore for TokenStore {
         match self.0.opened() {
             Some(store) => store.wait_of_credential(id).await,
             None => Ok(None),
+        }
+    }
+
+    async fn take_turn(&self, id: &str, request: &TurnRequest<'_>) -> Result<Turn, StoreError> {
+        match self.0.opened() {
+            Some(store) => store.take_turn(id, request).await,
+            None => Ok(Turn::alone(request)),
         }
     }
 }

@@ -56,6 +56,12 @@ impl Observer for ClientObserver {
         self.metrics.saved(quota);
     }
 
+    fn shares(&self, processes: u32) {
+        self.registry.update(&self.name, |status| {
+            status.rate_processes = Some(processes);
+        });
+    }
+
     fn suspended(&self, server: &str, pause: Option<Duration>) {
         self.metrics.suspended(server, pause);
         let until = pause.and_then(|pause| {

@@ -176,6 +176,9 @@ pub struct ConnectorStatus {
     pub next_poll_time: Option<Timestamp>,
     /// When the provider's wait ends.
     pub throttled_until: Option<Timestamp>,
+    /// Processes that keep to the manifest's `rate_limits` together, this one included, as the store
+    /// counted them; `None` where there is no such limit.
+    pub rate_processes: Option<u32>,
     /// How its queue of deliveries stands, where it takes any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStatus>,
@@ -223,6 +226,7 @@ impl ConnectorStatus {
             last_success_time: None,
             next_poll_time: None,
             throttled_until: None,
+            rate_processes: None,
             suspended_until: BTreeMap::new(),
             queue: None,
             last_error: None,

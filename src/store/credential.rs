@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::StoreError;
+use super::{StoreError, Turn, TurnRequest};
 
 /// What is kept of a credential: sealed bytes that the store does not look into.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -49,8 +49,9 @@ pub enum Saved {
     Outdated,
 }
 
-/// Keeps tokens, and waits that providers asked for. The first is called about once an hour per
-/// credential, the second about once a second while requests are made.
+/// Keeps tokens, waits that providers asked for, and the rate that is kept to. The first is called
+/// about once an hour per credential, the second about once a second while requests are made, the
+/// third as often by a process that is alone, else once per request.
 #[async_trait]
 pub trait CredentialStore: Send + Sync + fmt::Debug {
     /// What is kept of credential `id`.
@@ -86,4 +87,7 @@ pub trait CredentialStore: Send + Sync + fmt::Debug {
 
     /// What is left of that wait.
     async fn wait_of_credential(&self, id: &str) -> Result<Option<Duration>, StoreError>;
+
+    /// Takes a turn of the rate `id`, which names server and credential.
+    async fn take_turn(&self, id: &str, request: &TurnRequest<'_>) -> Result<Turn, StoreError>;
 }

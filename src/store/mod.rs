@@ -13,6 +13,7 @@ mod error;
 mod lease;
 mod memory;
 mod queue;
+mod rate;
 mod redis;
 mod sqlite;
 mod state;
@@ -36,6 +37,7 @@ pub use queue::{
     Acknowledged, Appended, DeadDelivery, Enqueued, Failed, QueueLevel, QueueLimits, QueueStore,
     QueuedDelivery, WaitingDelivery,
 };
+pub use rate::{Turn, TurnRequest};
 pub use state::{STATE_SCHEMA, State};
 pub use stream::{DeadLetterEntry, StreamEntry, StreamLevel};
 pub use version::{KnownVersion, VersionEntry, version_field};

@@ -10,6 +10,7 @@ use super::credentials::Credential;
 use super::queue::Queue;
 
 use crate::store::entry::EntryWriter;
+use crate::store::rate::SharedRate;
 use crate::store::{
     Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, KnownVersion, Lease, Owner, State,
     StreamEntry, local_id,
@@ -22,6 +23,7 @@ pub(super) struct Content {
     pub(super) credentials: HashMap<String, Credential>,
     /// Until when nobody shall ask a provider with a credential.
     pub(super) waits: HashMap<String, Instant>,
+    pub(super) rates: HashMap<String, SharedRate>,
     /// Ids are never used twice, even after a purge.
     pub(super) last_id: u64,
 }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::MemoryStore;
-use crate::store::{CredentialLock, CredentialStore, Saved, StoreError, StoredCredential};
+use crate::store::{
+    CredentialLock, CredentialStore, Saved, StoreError, StoredCredential, Turn, TurnRequest,
+};
 
 /// One credential.
 #[derive(Debug, Default)]
@@ -100,5 +103,13 @@ impl CredentialStore for MemoryStore {
         let until = self.content().waits.get(id).copied();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         Ok(left.filter(|left| !left.is_zero()))
+    }
+
+    async fn take_turn(&self, id: &str, request: &TurnRequest<'_>) -> Result<Turn, StoreError> {
+        let mut content = self.content();
+        let now = Timestamp::now().as_microsecond();
+        content.rates.retain(|_, rate| rate.ends() > now);
+        let rate = content.rates.entry(id.to_owned()).or_default();
+        Ok(rate.take(request, now))
     }
 }

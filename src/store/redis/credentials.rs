@@ -10,7 +10,10 @@ use super::connection::RESPONSE_TIMEOUT;
 use super::lease::{millis, unexpected};
 use super::reply::Verdict;
 use super::scripts::{self, Script};
-use crate::store::{CredentialLock, CredentialStore, Saved, StoreError, StoredCredential};
+use crate::store::rate::{ALONE_FOR, LONGEST_BACKLOG, REMEMBERED_FOR, micros};
+use crate::store::{
+    CredentialLock, CredentialStore, Saved, StoreError, StoredCredential, Turn, TurnRequest,
+};
 
 impl RedisStore {
     async fn run_credential(
@@ -112,5 +115,29 @@ impl CredentialStore for RedisStore {
         // Below zero: there is none.
         let left = u64::try_from(left).ok().filter(|left| *left > 0);
         Ok(left.map(Duration::from_millis))
+    }
+
+    async fn take_turn(&self, id: &str, request: &TurnRequest<'_>) -> Result<Turn, StoreError> {
+        let mut command = scripts::TAKE_TURN.call(&[&self.keys.credential_rate(id)]);
+        command.arg(request.process);
+        for duration in [
+            request.cost,
+            request.ahead,
+            request.backlog,
+            ALONE_FOR,
+            REMEMBERED_FOR,
+            LONGEST_BACKLOG,
+        ] {
+            command.arg(micros(duration));
+        }
+        let mut answer = self.run_credential(&scripts::TAKE_TURN, &command).await?;
+        if answer.word != "TURN" {
+            return Err(unexpected("turn", &answer.word));
+        }
+        Ok(Turn {
+            backlog: Duration::from_micros(self.checked(answer.next())?),
+            alone_for: Duration::from_micros(self.checked(answer.next())?),
+            processes: self.checked(answer.next())?,
+        })
     }
 }

@@ -73,6 +73,11 @@ impl Keys {
         format!("{}credential:wait:{id}", self.prefix)
     }
 
+    /// Hash: the rate that processes with a credential share, and when each asked for a turn.
+    pub(super) fn credential_rate(&self, id: &str) -> String {
+        format!("{}credential:rate:{id}", self.prefix)
+    }
+
     /// Hash: counters and gauges.
     pub(super) fn metrics(&self, connector: &str) -> String {
         format!("{}metrics:connector:{connector}", self.prefix)

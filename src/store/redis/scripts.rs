@@ -90,6 +90,10 @@ script!(
     CREDENTIAL_WAIT, "credential_wait.lua"
 );
 script!(
+    /// Takes a turn of the rate that processes with a credential share.
+    TAKE_TURN, "take_turn.lua"
+);
+script!(
     /// Removes what every consumer group has read.
     TRIM, "trim.lua"
 );

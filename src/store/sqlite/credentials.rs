@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::{Row as _, SqliteConnection, query, query_scalar};
 
 use super::SqliteStore;
 use super::error::Failure;
 use super::lease::now_ms;
-use crate::store::{CredentialLock, CredentialStore, Saved, StoreError, StoredCredential};
+use crate::store::rate::SharedRate;
+use crate::store::{
+    CredentialLock, CredentialStore, Saved, StoreError, StoredCredential, Turn, TurnRequest,
+};
 
 /// Longest wait that a provider is believed.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -151,6 +155,37 @@ async fn make_wait(
     Ok(())
 }
 
+async fn take_turn(
+    connection: &mut SqliteConnection,
+    id: &str,
+    request: &TurnRequest<'_>,
+) -> Result<Turn, Failure> {
+    // Under the lock of the transaction, so that no other process reads the clock in between.
+    let now = Timestamp::now().as_microsecond();
+    query("DELETE FROM rates WHERE until_us < ?")
+        .bind(now)
+        .execute(&mut *connection)
+        .await?;
+    let kept: Option<String> = query_scalar("SELECT bucket FROM rates WHERE id = ?")
+        .bind(id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    // What cannot be read is from another release, and over in a moment.
+    let kept = kept.and_then(|bucket| serde_json::from_str(&bucket).ok());
+    let mut rate: SharedRate = kept.unwrap_or_default();
+    let turn = rate.take(request, now);
+    query(
+        "INSERT INTO rates (id, bucket, until_us) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (id) DO UPDATE SET bucket = ?2, until_us = ?3",
+    )
+    .bind(id)
+    .bind(serde_json::to_string(&rate).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .bind(rate.ends())
+    .execute(connection)
+    .await?;
+    Ok(turn)
+}
+
 #[async_trait]
 impl CredentialStore for SqliteStore {
     async fn load_credential(&self, id: &str) -> Result<StoredCredential, StoreError> {
@@ -207,5 +242,10 @@ impl CredentialStore for SqliteStore {
         let left = u64::try_from(left).ok().filter(|left| *left > 0);
         // A wait beyond what any provider is believed was told before the clock was set back.
         Ok(left.map(|left| Duration::from_millis(left).min(LONGEST_WAIT)))
+    }
+
+    async fn take_turn(&self, id: &str, request: &TurnRequest<'_>) -> Result<Turn, StoreError> {
+        let id = self.named(id);
+        in_transaction!(self, |connection| take_turn(connection, &id, request))
     }
 }

@@ -11,7 +11,7 @@ use super::error::Failure;
 const APPLICATION_ID: i64 = 0x4357_7374;
 
 /// Steps from an empty file to the current layout.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE connectors (
         id             INTEGER PRIMARY KEY,
@@ -137,6 +137,15 @@ const MIGRATIONS: [&str; 4] = [
     CREATE TABLE waits (
         id       TEXT PRIMARY KEY,
         until_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    -- The rate that processes with a credential keep to together: JSON, see store/rate.rs.
+    CREATE TABLE rates (
+        id       TEXT PRIMARY KEY,
+        bucket   TEXT NOT NULL,
+        -- When nobody needs it any more; microseconds since 1970.
+        until_us INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
 ];

@@ -98,6 +98,8 @@ metrics! {
         "Servers that are left alone because they failed again and again.";
     THROTTLED_UNTIL = "throttled_until_timestamp_seconds", Gauge, Some(Unit::Seconds), [],
         "Unix time until which the provider asked to wait; absent while it did not.";
+    RATE_PROCESSES = "rate_processes", Gauge, None, [],
+        "Processes that keep to the manifest's `rate_limits` together, this one included; absent where there is no such limit.";
     COMMITS = "commits_total", Counter, None, ["outcome"],
         "Commits by answer of the store: applied, fenced, gap, full, `in_doubt`, error.";
     COMMIT_DURATION = "commit_duration_seconds", Histogram(COMMIT_BUCKETS), Some(Unit::Seconds), [],

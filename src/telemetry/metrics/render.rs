@@ -13,7 +13,7 @@ use super::{
     CONSECUTIVE_FAILURES,
     Kind::{Counter, Gauge, Histogram},
     LAST_SUCCESS, LEASE_EPOCH, LEASE_HELD, METRICS, NEXT_POLL, OUTPUT_STREAM_LENGTH,
-    THROTTLED_UNTIL, VERSIONS_TRACKED, WEBHOOK_DEAD, WEBHOOK_OLDEST, WEBHOOK_QUEUE_BYTES,
+    RATE_PROCESSES, THROTTLED_UNTIL, VERSIONS_TRACKED, WEBHOOK_DEAD, WEBHOOK_OLDEST, WEBHOOK_QUEUE_BYTES,
     WEBHOOK_QUEUE_LENGTH,
 };
 use crate::registry::{ConnectorRegistry, ConnectorStatus, Health, Phase};
@@ -133,6 +133,7 @@ fn gauge(name: &str, status: &ConnectorStatus) -> Option<f64> {
         }),
         CIRCUIT_OPEN => Some(count(status.suspended_until.len() as u64)),
         THROTTLED_UNTIL => status.throttled_until.map(unix_seconds),
+        RATE_PROCESSES => status.rate_processes.map(f64::from),
         CONSECUTIVE_FAILURES => Some(f64::from(status.consecutive_failures)),
         LEASE_HELD => Some(if status.epoch.is_some() { 1.0 } else { 0.0 }),
         LEASE_EPOCH => status.epoch.map(count),
@@ -183,6 +184,7 @@ mod tests {
         });
         status.last_success_time = Some(Timestamp::UNIX_EPOCH);
         status.throttled_until = Some(Timestamp::UNIX_EPOCH);
+        status.rate_processes = Some(3);
         status.next_poll_time = Some(Timestamp::UNIX_EPOCH);
         let registry = ConnectorRegistry::default();
         registry.insert(status);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Arrivals, connector, page, start, start_on};
-use crate::support::raw_http::{RawServer, answer};
+use crate::support::raw_http::{RawServer, Step, answer};
 use crate::support::redis::RedisServer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,23 +92,22 @@ async fn a_long_retry_after_is_heeded_by_every_connector_of_the_credential() {
     assert_eq!(scene.metric("polls_total", "outcome=\"failure\""), 0);
 }
 
+/// The page that is asked for, of so many.
+fn one_of_pages(head: &str, pages: usize) -> Vec<Step> {
+    let asked = head.split("page=").nth(1);
+    let asked = asked.and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let number = asked.unwrap_or(0);
+    let next = (number + 1 < pages).then(|| (number + 1).to_string());
+    page(number * 3..number * 3 + 3, next.as_deref())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_connectors_of_one_credential_stay_under_its_limit_together() {
     let arrivals = Arrivals::default();
     let seen = arrivals.clone();
     let server = RawServer::start(move |_, head| {
         seen.note();
-        match head
-            .split("page=")
-            .nth(1)
-            .and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok())
-        {
-            Some(19) => page(57..60, None),
-            number => {
-                let number = number.unwrap_or(0);
-                page(number * 3..number * 3 + 3, Some(&(number + 1).to_string()))
-            }
-        }
+        one_of_pages(head, 20)
     })
     .await;
     let began = Instant::now();
@@ -126,6 +125,40 @@ async fn two_connectors_of_one_credential_stay_under_its_limit_together() {
     }
     assert!(arrivals.all().len() >= 80);
     arrivals.assert_paced(began, 20.0, 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_share_a_store_stay_under_the_limit_together() {
+    let redis = RedisServer::start();
+    let sqlite = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", sqlite.path().join("store.db").display());
+    for store in [redis.url(), file] {
+        let arrivals = Arrivals::default();
+        let seen = arrivals.clone();
+        let server = RawServer::start(move |_, head| {
+            seen.note();
+            one_of_pages(head, 15)
+        })
+        .await;
+        let began = Instant::now();
+        let workers: Vec<_> = ["one", "two", "three"]
+            .map(|name| {
+                let connectors = [connector(name, &server, "t0ken")];
+                start_on(&store, &connectors, "{ requests_per_second: 20, burst: 4 }")
+            })
+            .into();
+        for worker in &workers {
+            worker.until("a poll, and the others", |connector| {
+                connector["totals"]["totalPolls"].as_u64() >= Some(2)
+                    && connector["rateProcesses"] == json!(3)
+            });
+            assert_eq!(worker.metric("rate_processes", ""), 3);
+        }
+        assert!(arrivals.all().len() >= 60, "{}", arrivals.all().len());
+        arrivals.assert_paced(began, 20.0, 4.0);
+        let log = workers[0].process.log();
+        assert!(!log.contains("t0ken"), "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_worker::store::{CredentialLock, Saved, StoredCredential};
+use connector_worker::store::{CredentialLock, Saved, StoredCredential, Turn, TurnRequest};
 
 use super::Scene;
 use super::scene::LONG;
@@ -116,4 +116,53 @@ pub async fn a_wait_with_a_credential_is_everybodys_until_it_ends(scene: Scene) 
         tokio::time::sleep(left).await;
     }
     assert!(store.wait_of_credential("c").await.unwrap().is_some());
+}
+
+/// A turn at ten a second, four at once.
+async fn turn(scene: &Scene, id: &str, process: &str, backlog: Duration) -> Turn {
+    let request = TurnRequest {
+        process,
+        cost: Duration::from_millis(100),
+        ahead: Duration::from_millis(300),
+        backlog,
+    };
+    scene.store.take_turn(id, &request).await.unwrap()
+}
+
+pub async fn a_rate_is_one_process_s_until_another_asks(scene: Scene) {
+    let none = Duration::ZERO;
+    let first = turn(&scene, "r", "a", none).await;
+    assert_eq!((first.backlog, first.processes), (none, 1));
+    assert!(!first.alone_for.is_zero());
+    // What it took meanwhile is what it says.
+    let backlog = Duration::from_millis(2500);
+    let began = std::time::Instant::now();
+    assert_eq!(turn(&scene, "r", "a", backlog).await.backlog, backlog);
+    // Another finds nothing of what was given away, nor of what was taken.
+    let other = turn(&scene, "r", "b", none).await;
+    assert_eq!((other.alone_for, other.processes), (none, 2));
+    assert!(other.backlog <= backlog + Duration::from_millis(100));
+    assert!(other.backlog + began.elapsed() >= backlog, "{other:?}");
+    // Of another rate it knows nothing.
+    let another = turn(&scene, "s", "b", none).await;
+    assert_eq!((another.backlog, another.processes), (none, 1));
+}
+
+pub async fn turns_of_several_processes_follow_each_other(scene: Scene) {
+    let processes = ["a", "b", "c"];
+    for process in processes {
+        turn(&scene, "r", process, Duration::ZERO).await;
+    }
+    let began = std::time::Instant::now();
+    let asked = (0..30).map(|number| turn(&scene, "r", processes[number % 3], Duration::ZERO));
+    let turns = futures::future::join_all(asked).await;
+    let took = began.elapsed();
+    let mut backlogs: Vec<_> = turns.iter().map(|turn| turn.backlog).collect();
+    backlogs.sort_unstable();
+    for pair in backlogs.windows(2) {
+        let step = Duration::from_millis(100);
+        assert!(pair[1] + took >= pair[0] + step, "{backlogs:?}");
+    }
+    assert!(backlogs[29] + took >= backlogs[0] + Duration::from_millis(2900));
+    assert!(turns.iter().all(|turn| turn.processes == 3));
 }

@@ -96,5 +96,7 @@ contract! {
         a_lock_that_ended_goes_to_the_next,
         a_save_replaces_the_revision_that_was_read_and_no_other,
         of_many_saves_of_one_revision_one_counts,
-        a_wait_with_a_credential_is_everybodys_until_it_ends;
+        a_wait_with_a_credential_is_everybodys_until_it_ends,
+        a_rate_is_one_process_s_until_another_asks,
+        turns_of_several_processes_follow_each_other;
 }
