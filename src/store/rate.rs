@@ -70,9 +70,8 @@ pub(super) struct SharedRate {
 impl SharedRate {
     pub(super) fn take(&mut self, request: &TurnRequest<'_>, now: i64) -> Turn {
         let remembered = micros(REMEMBERED_FOR).unsigned_abs();
-        self.processes.retain(|process, seen| {
-            process == request.process || now.abs_diff(*seen) < remembered
-        });
+        self.processes
+            .retain(|process, seen| process == request.process || now.abs_diff(*seen) < remembered);
         self.processes.insert(request.process.to_owned(), now);
         if self.holder.as_deref() == Some(request.process) {
             self.full = now.saturating_add(micros(request.backlog));
@@ -101,7 +100,8 @@ impl SharedRate {
     /// When nothing of this matters any more.
     pub(super) fn ends(&self) -> i64 {
         let asked = self.processes.values().max().copied();
-        self.full.max(asked.unwrap_or_default() + micros(REMEMBERED_FOR))
+        self.full
+            .max(asked.unwrap_or_default() + micros(REMEMBERED_FOR))
     }
 }
 
