@@ -34,8 +34,10 @@ struct Circuit {
 /// Whether a request may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// As usual, or as the probe.
+    /// As usual.
     Pass,
+    /// As the probe: how it ends decides, see [`Breaker::note`] and [`Breaker::abandon`].
+    Probe,
     /// Not before this wait is over.
     Closed {
         /// From now.
@@ -61,7 +63,7 @@ impl Breaker {
             },
             Some(_) => {
                 circuit.probing = true;
-                Gate::Pass
+                Gate::Probe
             }
         }
     }
@@ -71,27 +73,33 @@ impl Breaker {
         self.circuit().open_until.is_some_and(|until| now >= until)
     }
 
+    /// Whether the server is left alone, or a probe is on its way.
+    pub(super) fn is_open(&self) -> bool {
+        self.circuit().open_until.is_some()
+    }
+
     /// Notes how the server answered; how long it is left alone, if that is news. `cap` bounds
     /// every pause.
     pub(super) fn note(
         &self,
         failed: bool,
+        is_probe: bool,
         now: Instant,
         cap: Option<Duration>,
     ) -> Option<Duration> {
         let mut circuit = self.circuit();
+        // While the circuit is open the probe alone decides: what was on its way when it opened
+        // tells of the time before.
+        if circuit.open_until.is_some() && !is_probe {
+            return None;
+        }
         if !failed {
             *circuit = Circuit::default();
             return None;
         }
         circuit.failures = circuit.failures.saturating_add(1);
-        let was_probe = std::mem::take(&mut circuit.probing);
-        let opens = if circuit.open_until.is_some() {
-            was_probe
-        } else {
-            circuit.failures >= FAILURES
-        };
-        if !opens {
+        circuit.probing = false;
+        if !is_probe && circuit.failures < FAILURES {
             return None;
         }
         let factor = 2u32.saturating_pow(circuit.pauses);
@@ -102,7 +110,7 @@ impl Breaker {
         Some(pause)
     }
 
-    /// A probe was given up before it was answered.
+    /// The probe was given up before it was answered.
     pub(super) fn abandon(&self) {
         self.circuit().probing = false;
     }
@@ -137,7 +145,8 @@ mod tests {
     fn it_opens_after_failures_in_a_row_and_closes_by_a_probe() {
         let breaker = Breaker::default();
         let mut now = Instant::now();
-        let note = |failed, now| breaker.note(failed, now, None);
+        let note = |failed, now| breaker.note(failed, false, now, None);
+        let probed = |failed, now| breaker.note(failed, true, now, None);
         for _ in 0..FAILURES - 1 {
             assert_eq!(note(true, now), None);
         }
@@ -152,20 +161,36 @@ mod tests {
         assert!(!breaker.is_due(now));
         now += PAUSE.0;
         assert!(breaker.is_due(now));
-        assert_eq!(breaker.enter(now), Gate::Pass, "the probe");
+        assert_eq!(breaker.enter(now), Gate::Probe);
         assert!(is_closed(breaker.enter(now)), "one probe is enough");
-        assert_eq!(note(true, now), Some(PAUSE.0 * 2));
+        assert_eq!(probed(true, now), Some(PAUSE.0 * 2));
         now += PAUSE.0 * 2;
-        assert_eq!(breaker.enter(now), Gate::Pass);
+        assert_eq!(breaker.enter(now), Gate::Probe);
         breaker.abandon();
         assert_eq!(
             breaker.enter(now),
-            Gate::Pass,
+            Gate::Probe,
             "nobody waits for a probe that was dropped"
         );
-        assert_eq!(note(false, now), None);
+        assert_eq!(probed(false, now), None);
         assert_eq!(breaker.enter(now), Gate::Pass);
         assert!(!breaker.is_due(now));
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_the_circuit_opened_decides_nothing() {
+        let breaker = Breaker::default();
+        let mut now = Instant::now();
+        for _ in 0..FAILURES {
+            breaker.note(true, false, now, None);
+        }
+        now += PAUSE.0;
+        assert_eq!(breaker.enter(now), Gate::Probe);
+        for failed in [true, false] {
+            assert_eq!(breaker.note(failed, false, now, None), None);
+            assert!(is_closed(breaker.enter(now)), "the probe is on its way yet");
+        }
+        assert_eq!(breaker.note(true, true, now, None), Some(PAUSE.0 * 2));
     }
 
     #[test]
@@ -175,8 +200,8 @@ mod tests {
         let mut pause = Duration::ZERO;
         for _ in 0..100 {
             now += pause;
-            breaker.enter(now);
-            if let Some(next) = breaker.note(true, now, None) {
+            let is_probe = breaker.enter(now) == Gate::Probe;
+            if let Some(next) = breaker.note(true, is_probe, now, None) {
                 pause = next;
             }
         }

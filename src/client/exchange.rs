@@ -1,7 +1,5 @@
-//! One attempt: a request, the redirects it meets, and the whole body of the answer, all within
-//! one deadline and one bound on size.
+//! One request and the whole body of its answer, within one deadline and one bound on size.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::address::{self, AddressPolicy, GuardedResolver};
 use super::config::ClientConfig;
 use super::failure::{self, fail};
-use super::redirect::{self, MAX_REDIRECTS};
+use super::redirect;
 use super::tls;
 use super::{FetchError, Request, Response, TransportError, TransportKind};
 
@@ -80,26 +78,15 @@ impl Exchange {
         })
     }
 
-    /// Sends `request` once, following redirects, and reads the whole answer.
-    pub(super) async fn run(&self, request: &Request) -> Result<Response, TransportError> {
-        let deadline = Instant::now() + self.request_timeout;
-        let mut hop = Cow::Borrowed(request);
-        for _ in 0..=MAX_REDIRECTS {
-            let (answer, server) = self.begin(&hop, deadline).await?;
-            let next = redirect::next(&hop, answer.status(), answer.headers())
-                .map_err(|why| fail(TransportKind::Refused, format!("{server}: {why}")))?;
-            match next {
-                Some(next) => hop = Cow::Owned(next),
-                None => return self.finish(&hop, answer, &server, deadline).await,
-            }
-        }
-        Err(fail(
-            TransportKind::Refused,
-            format!(
-                "more than {MAX_REDIRECTS} redirects, the last to {}",
-                failure::server(&hop.url)
-            ),
-        ))
+    /// Sends `request` once and reads the whole answer within this time; a redirect has no body.
+    pub(super) async fn run(
+        &self,
+        request: &Request,
+        within: Duration,
+    ) -> Result<Response, TransportError> {
+        let deadline = Instant::now() + within;
+        let (answer, server) = self.begin(request, deadline).await?;
+        self.finish(request, answer, &server, deadline).await
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -156,7 +143,8 @@ impl Exchange {
     ) -> Result<Response, TransportError> {
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
-        let body = if is_bodiless(&request.method, status) {
+        let is_whole = is_bodiless(&request.method, status) || redirect::leads_on(status, &headers);
+        let body = if is_whole {
             Bytes::new()
         } else {
             check_encoding(&headers, server)?;

@@ -5,6 +5,7 @@
 //! metadata address. What an answer *means* is the caller's: it passes a [`Judge`].
 
 mod address;
+mod attempt;
 pub mod auth;
 mod breaker;
 pub mod budget;

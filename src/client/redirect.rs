@@ -31,10 +31,7 @@ pub(super) fn next(
     status: StatusCode,
     headers: &HeaderMap,
 ) -> Result<Option<Request>, NotFollowed> {
-    let (301 | 302 | 303 | 307 | 308) = status.as_u16() else {
-        return Ok(None);
-    };
-    let Some(location) = headers.get(LOCATION) else {
+    let Some(location) = headers.get(LOCATION).filter(|_| leads_on(status, headers)) else {
         return Ok(None);
     };
     let mut url = std::str::from_utf8(location.as_bytes())
@@ -63,6 +60,11 @@ pub(super) fn next(
     }
     next.url = url;
     Ok(Some(next))
+}
+
+/// Whether an answer is a redirect.
+pub(super) fn leads_on(status: StatusCode, headers: &HeaderMap) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(LOCATION)
 }
 
 fn is_read(method: &Method) -> bool {

@@ -1,5 +1,6 @@
 //! The client: attempts a request until the judge accepts an answer or a budget is spent.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -7,51 +8,42 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::address::AddressPolicy;
-use super::breaker::{Gate, is_failure};
+use super::attempt::Way;
 use super::budget::Budget;
 use super::config::ClientConfig;
 use super::exchange::Exchange;
-use super::failure::{self, fail};
-use super::pace;
 use super::retry;
 use super::traffic::{Lane, NOTABLE};
-use super::{
-    FetchError, Judge, Observer, Request, Response, TransportError, TransportKind, Verdict,
-};
+use super::{FetchError, Judge, Observer, Request, Response, TransportError, Verdict};
 
 /// Bound on one attempt at a token endpoint. Giving up on one that is merely slow may throw the
 /// only good refresh token away.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// A turn that is this far off is shown, as a wait that the provider asks for is.
-const LONG_TURN: Duration = Duration::from_secs(30);
-
 /// Sends requests. Cheap to clone: clones share connections and lanes.
 #[derive(Clone)]
 pub struct Client {
-    config: ClientConfig,
-    shared: Arc<Shared>,
+    pub(super) config: ClientConfig,
+    pub(super) shared: Arc<Shared>,
     /// Whether requests may use up what is kept back of the provider's limits.
     urgent: bool,
     /// What the manifest allows of calls.
-    budget: Option<Arc<Budget>>,
+    pub(super) budget: Option<Arc<Budget>>,
 }
 
-struct Shared {
-    exchange: Exchange,
+pub(super) struct Shared {
+    pub(super) exchange: Exchange,
     /// Milliseconds that this poll has waited to repeat requests.
     repeating_ms: AtomicU64,
     /// Processes that keep to the limits together, as the observer was told.
-    processes: AtomicU32,
+    pub(super) processes: AtomicU32,
     /// The lanes of this client, by server.
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
     /// Until when each server is left alone, as the observer was told.
-    told: Mutex<HashMap<String, Instant>>,
+    pub(super) told: Mutex<HashMap<String, Instant>>,
 }
 
 /// Servers told apart; a connector asks a handful.
@@ -81,6 +73,11 @@ impl Client {
             urgent: false,
             budget: None,
         })
+    }
+
+    /// Who is told of waits and answers.
+    pub(super) fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.config.observer.as_ref()
     }
 
     /// What it may reach.
@@ -128,14 +125,14 @@ impl Client {
     }
 
     /// The same with more patience, for requests whose answer must not be lost: those to token
-    /// endpoints. Their rate and their circuit are not those of the API.
-    pub fn patient(&self) -> Result<Self, FetchError> {
+    /// endpoints. Their rate and their circuit are not those of the API; `observer` is told.
+    pub fn patient(&self, observer: Arc<dyn Observer>) -> Result<Self, FetchError> {
         Self::new(ClientConfig {
             request_timeout: self.config.request_timeout.max(TOKEN_TIMEOUT),
             max_retries: self.config.max_retries.max(3),
             limits: Arc::default(),
             credential: format!("{} tokens", self.config.credential),
-            observer: None,
+            observer: Some(observer),
             ..self.config.clone()
         })
     }
@@ -145,23 +142,26 @@ impl Client {
     /// Dropping the future stops everything. Repetitions send the same request again, so the
     /// caller's credentials must outlive the waits.
     pub async fn send(&self, request: &Request, judge: &dyn Judge) -> Result<Response, FetchError> {
-        let server = failure::server(&request.url);
-        let lane = self.lane(&server);
-        let subject = pace::subject(&request.url, self.config.limits.scope);
+        let mut way = self.way(Cow::Borrowed(request));
         let (mut failures, mut throttles, mut waited) = (0, 0, Duration::ZERO);
         let mut attempt = 0;
-        // Ends: every turn that is not the last costs a retry or a wait, and both are bounded.
+        // Ends: every turn that is not the last costs a retry, a wait or a redirect, and all of
+        // them are bounded.
         loop {
-            attempt += 1;
-            self.config.traffic.hear(&lane, &subject).await;
-            waited += self.room(request, &lane, waited).await?;
-            self.enter(&server, &lane)?;
-            let answer = self.attempt(request, &server, &lane, attempt).await;
+            attempt += u32::from(way.redirects == 0);
+            self.config.traffic.hear(&way.lane, &way.subject).await;
+            waited += self.room(&way, waited).await?;
+            let lane = way.lane.clone();
+            let probe = self.enter(&way.server, &lane)?;
+            let Some(answer) = self.step(&mut way, probe, attempt).await else {
+                continue;
+            };
+            let server = &way.server;
             let wait = match judge.judge(answer.as_ref(), attempt) {
                 Verdict::Accept => return answer.map_err(FetchError::from),
                 Verdict::Fail(error) => {
                     if let FetchError::RateLimited { retry_after } = &error {
-                        self.block(&lane, &subject, *retry_after).await;
+                        self.block(&way, *retry_after).await;
                     }
                     return Err(error);
                 }
@@ -180,7 +180,7 @@ impl Client {
                     self.spend(delay);
                     if asked.is_some() {
                         waited += delay;
-                        self.block(&lane, &subject, delay).await;
+                        self.block(&way, delay).await;
                     }
                     tracing::debug!(server, attempt, ?delay, %error, "will repeat the request");
                     delay
@@ -191,7 +191,7 @@ impl Client {
                     let wait = wait.max(self.declared(answer.as_ref()));
                     let delay = self.delay(wait, throttles).max(self.delay(None, throttles));
                     waited += delay;
-                    self.block(&lane, &subject, delay).await;
+                    self.block(&way, delay).await;
                     if self.has_repeated_enough() {
                         return Err(FetchError::RateLimited {
                             retry_after: self.capped(delay),
@@ -212,92 +212,14 @@ impl Client {
                 });
             }
             tokio::time::sleep(self.capped(wait)).await;
-        }
-    }
-
-    /// One exchange on a task of its own: while the caller works on one answer, the next arrives.
-    async fn exchange(&self, request: &Request) -> Result<Response, TransportError> {
-        let (shared, request) = (Arc::clone(&self.shared), request.clone());
-        let exchange = async move { shared.exchange.run(&request).await };
-        // Dropped, it ends the exchange.
-        let mut task = JoinSet::new();
-        task.spawn(exchange.in_current_span());
-        match task.join_next().await {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            _ => Err(fail(TransportKind::Lost, "the process ends".to_owned())),
-        }
-    }
-
-    async fn attempt(
-        &self,
-        request: &Request,
-        server: &str,
-        lane: &Lane,
-        attempt: u32,
-    ) -> Result<Response, TransportError> {
-        let probe = Abandoning(lane);
-        let limits = &self.config.limits;
-        let places = limits.concurrent_requests;
-        let places = places.map(|most| lane.share.of_places(most));
-        let place = lane.pace.place(places).await;
-        self.turn(lane).await;
-        let began = Instant::now();
-        let answer = self.exchange(request).await;
-        let took = began.elapsed();
-        drop(place);
-        if let (Ok(response), true) = (&answer, self.config.heeds_quotas) {
-            let (now, instant) = (Timestamp::now(), Instant::now());
-            let (url, cap) = (&request.url, self.config.max_backoff);
-            let saved = lane.pace.learn(url, response, limits, now, instant, cap);
-            if saved > 0.0 {
-                self.observe(|observer| observer.saved(saved));
-            }
-        }
-        if let (Ok(response), Some(budget)) = (&answer, &self.budget) {
-            budget.learn(request, response, Timestamp::now(), Instant::now());
-        }
-        self.note(server, lane, is_failure(answer.as_ref()));
-        drop(probe);
-        match &answer {
-            Ok(response) => {
-                let (status, bytes) = (response.status, response.body.len());
-                tracing::debug!(server, attempt, %status, bytes, ?took, "answer");
-                self.observe(|observer| observer.answered(status, took, bytes));
-            }
-            Err(error) => {
-                tracing::debug!(server, attempt, %error, ?took, "no answer");
-                self.observe(|observer| observer.unanswered());
-            }
-        }
-        answer
-    }
-
-    /// Waits for the turn that the manifest's own rate gives.
-    async fn turn(&self, lane: &Lane) {
-        let turn = self.config.traffic.turn(lane, &self.config.limits).await;
-        if let Some(processes) = lane.share.processes()
-            && self.shared.processes.swap(processes, Ordering::Relaxed) != processes
-        {
-            self.observe(|observer| observer.shares(processes));
-        }
-        let turn = self.capped(turn);
-        if turn >= LONG_TURN {
-            self.observe(|observer| observer.throttled(turn));
-        }
-        if !turn.is_zero() {
-            tokio::time::sleep(turn).await;
+            way = self.way(Cow::Borrowed(request));
         }
     }
 
     /// Waits until the provider's limits leave room for the request; an error if that is longer
     /// than is sat out.
-    async fn room(
-        &self,
-        request: &Request,
-        lane: &Lane,
-        waited: Duration,
-    ) -> Result<Duration, FetchError> {
+    async fn room(&self, way: &Way<'_>, waited: Duration) -> Result<Duration, FetchError> {
+        let (request, lane) = (&*way.request, &way.lane);
         let now = Instant::now();
         let most = self.config.max_wait.saturating_sub(waited);
         let budget = self.budget.as_ref();
@@ -316,9 +238,8 @@ impl Client {
             return Err(FetchError::RateLimited { retry_after: wait });
         }
         if wait >= NOTABLE {
-            let server = failure::server(&request.url);
             tracing::info!(
-                server,
+                server = way.server,
                 ?wait,
                 "little is left of the provider's limit; waiting"
             );
@@ -328,47 +249,8 @@ impl Client {
         Ok(wait)
     }
 
-    /// Asks the circuit breaker.
-    fn enter(&self, server: &str, lane: &Lane) -> Result<(), FetchError> {
-        match lane.breaker.enter(Instant::now()) {
-            Gate::Pass => Ok(()),
-            Gate::Closed { wait, until } => {
-                // Another connector's requests may have opened it.
-                self.suspended(server, wait, until);
-                Err(FetchError::Unavailable(format!(
-                    "{server} failed again and again; it is not asked for another {} s",
-                    wait.as_secs_f64().ceil()
-                )))
-            }
-        }
-    }
-
-    /// Tells the circuit breaker how an attempt ended.
-    fn note(&self, server: &str, lane: &Lane, failed: bool) {
-        let (now, cap) = (Instant::now(), self.config.max_backoff);
-        if let Some(pause) = lane.breaker.note(failed, now, cap) {
-            tracing::warn!(
-                server,
-                ?pause,
-                "{server} fails again and again; leaving it alone"
-            );
-            self.suspended(server, pause, now + pause);
-        } else if !failed && locked(&self.shared.told).remove(server).is_some() {
-            tracing::info!(server, "{server} answers again");
-            self.observe(|observer| observer.suspended(server, None));
-        }
-    }
-
-    /// Tells the observer, once, that `server` is left alone.
-    fn suspended(&self, server: &str, pause: Duration, until: Instant) {
-        let before = locked(&self.shared.told).insert(server.to_owned(), until);
-        if before != Some(until) {
-            self.observe(|observer| observer.suspended(server, Some(pause)));
-        }
-    }
-
     /// The lane of requests to `server`.
-    fn lane(&self, server: &str) -> Arc<Lane> {
+    pub(super) fn lane(&self, server: &str) -> Arc<Lane> {
         let mut lanes = locked(&self.shared.lanes);
         if let Some(lane) = lanes.get(server) {
             return lane.clone();
@@ -383,8 +265,8 @@ impl Client {
     }
 
     /// Lets nobody with the credential ask before `wait` is over.
-    async fn block(&self, lane: &Lane, subject: &str, wait: Duration) {
-        let wait = self.capped(wait);
+    async fn block(&self, way: &Way<'_>, wait: Duration) {
+        let (lane, subject, wait) = (&way.lane, &way.subject, self.capped(wait));
         lane.pace.block(subject, Instant::now() + wait);
         self.config.traffic.tell(lane, subject, wait).await;
     }
@@ -410,27 +292,18 @@ impl Client {
         }
     }
 
-    fn capped(&self, wait: Duration) -> Duration {
+    pub(super) fn capped(&self, wait: Duration) -> Duration {
         self.config.max_backoff.map_or(wait, |cap| wait.min(cap))
     }
 
-    fn observe(&self, tell: impl FnOnce(&dyn Observer)) {
+    pub(super) fn observe(&self, tell: impl FnOnce(&dyn Observer)) {
         if let Some(observer) = &self.config.observer {
             tell(observer.as_ref());
         }
     }
 }
 
-/// An attempt that is given up before its answer leaves the way free for another probe.
-struct Abandoning<'a>(&'a Lane);
-
-impl Drop for Abandoning<'_> {
-    fn drop(&mut self) {
-        self.0.breaker.abandon();
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -89,19 +89,20 @@ impl Credentials {
         // Those that no connector uses any more, and that have nothing left to store.
         keepers.retain(|_, keeper| Arc::strong_count(keeper) > 1 || keeper.is_owing());
         if let Some(keeper) = keepers.get(sealer.id()) {
+            keeper.watchers().add(client);
             return Ok(keeper.clone());
         }
         let id = sealer.id().to_owned();
         let keeper = Arc::new(Keeper::new(
             sealer,
             manners,
-            client.patient()?,
+            client,
             match manners {
                 Manners::Worker => self.shared.store.clone(),
                 Manners::Reference => None,
             },
             self.shared.renewals.clone(),
-        ));
+        )?);
         keepers.insert(id, keeper.clone());
         Ok(keeper)
     }
@@ -111,10 +112,10 @@ impl Credentials {
         let keeper = Keeper::new(
             sealer(&[])?,
             Manners::Reference,
-            client.patient()?,
+            client,
             None,
             self.shared.renewals.clone(),
-        );
+        )?;
         Ok(Arc::new(keeper))
     }
 

@@ -19,6 +19,7 @@ mod pem;
 mod refusal;
 mod sealed;
 mod secret;
+mod watchers;
 
 use std::fmt;
 use std::time::Duration;

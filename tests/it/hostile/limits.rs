@@ -128,6 +128,32 @@ async fn two_connectors_of_one_credential_stay_under_its_limit_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_redirect_leads_to_takes_its_turn_as_well() {
+    let arrivals = Arrivals::default();
+    let seen = arrivals.clone();
+    let server = RawServer::start(move |number, head| {
+        seen.note();
+        if head.starts_with("GET /items") {
+            let location = format!("Location: /moved?{number}\r\n");
+            return answer("302 Found", &location, "elsewhere");
+        }
+        page(0..3, None)
+    })
+    .await;
+    let began = Instant::now();
+    let scene = start(
+        &[connector("items", &server, "t0ken")],
+        "{ requests_per_second: 10, burst: 2 }",
+    );
+    scene.until("ten polls", |connector| {
+        connector["totals"]["totalPolls"].as_u64() >= Some(10)
+    });
+    assert!(arrivals.all().len() >= 20);
+    arrivals.assert_paced(began, 10.0, 2.0);
+    assert!(scene.metric("http_requests_total", "status=\"3xx\"") >= 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_that_share_a_store_stay_under_the_limit_together() {
     let redis = RedisServer::start();
     let sqlite = tempfile::tempdir().unwrap();

@@ -79,6 +79,15 @@ async fn an_issuer_that_stays_down_is_told_and_not_hammered() {
     sleep(Duration::from_secs(3)).await;
     let asked = party.asked_at("/token").len() - asked;
     assert!(asked <= 12, "{asked} requests in three seconds");
+    // Its circuit is one of the connector's.
+    until("it is left alone", || {
+        let found = ops.connector("one");
+        let servers = found["suspendedUntil"].to_string();
+        servers.contains("(tokens)") && found["reasons"].to_string().contains("is left alone")
+    })
+    .await;
+    let (_, metrics) = ops.get("/metrics").unwrap();
+    assert!(metrics.contains("connector_worker_circuit_open{connector=\"one\"} 1"));
     trouble(&family, Trouble::None);
     let before = successes(ops);
     until("polls again", || successes(ops) > before + 1).await;

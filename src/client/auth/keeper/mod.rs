@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::sealed::{Kept, Sealer};
+use super::watchers::Watchers;
 use super::{DEFAULT_LIFE, Grant, Issued, Secret, Token};
 use crate::client::{Client, FetchError};
 use crate::store::CredentialStore;
@@ -45,6 +46,7 @@ pub struct Keeper {
     sealer: Sealer,
     manners: Manners,
     client: Client,
+    watchers: Arc<Watchers>,
     store: Option<Arc<dyn CredentialStore>>,
     renewals: TaskTracker,
     /// Names this keeper to the store's lock.
@@ -81,20 +83,28 @@ impl Keeper {
     pub(super) fn new(
         sealer: Sealer,
         manners: Manners,
-        client: Client,
+        client: &Client,
         store: Option<Arc<dyn CredentialStore>>,
         renewals: TaskTracker,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, FetchError> {
+        let watchers = Arc::new(Watchers::default());
+        watchers.add(client);
+        Ok(Self {
             sealer,
             manners,
-            client,
+            client: client.patient(watchers.clone())?,
+            watchers,
             store,
             renewals,
             owner: format!("{}/{:016x}", std::process::id(), rand::random::<u64>()),
             current: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
-        }
+        })
+    }
+
+    /// The connectors that use the credential.
+    pub(super) fn watchers(&self) -> &Watchers {
+        &self.watchers
     }
 
     /// Starts with a token that the configuration holds.
