@@ -32,6 +32,7 @@ pub mod partition;
 mod push;
 pub(crate) mod rate_limits;
 pub mod reference;
+mod refused;
 mod requester;
 pub mod resolve;
 mod retriever;
@@ -58,6 +59,7 @@ use self::catalog::Manifest;
 use self::errors::Secrets;
 pub use self::mode::Mode;
 use self::reference::ResponseCache;
+use self::refused::Refused;
 use self::retriever::{ParentCache, Retriever, Run};
 use self::stream::Parts;
 use self::template::Template;
@@ -144,6 +146,7 @@ impl ManifestSource {
             secrets: &self.secrets,
             refusals: &self.manifest.metadata.refusals,
             no_parameters: &self.no_parameters,
+            refused: None,
         }
     }
 
@@ -217,7 +220,7 @@ impl Source for ManifestSource {
             // once or go through.
             check::probe(self).await;
         }
-        let parents = ParentCache::default();
+        let (parents, refused) = (ParentCache::default(), Refused::default());
         for index in self.wanted(&state.streams) {
             let spec = &self.specs[index];
             let Some(built) = &self.streams[index] else {
@@ -233,7 +236,10 @@ impl Source for ManifestSource {
             };
             let has_state = state.fields.contains_key(&format!("cursor:{}", spec.name));
             let retriever = Retriever {
-                run: self.run(&spec.name),
+                run: Run {
+                    refused: Some(&refused),
+                    ..self.run(&spec.name)
+                },
                 parts: built.parts.as_of(has_state),
                 index,
                 shape: &built.shape,

@@ -4,6 +4,7 @@
 mod answers;
 mod limits;
 mod network;
+mod refusals;
 mod tokens;
 
 use std::sync::{Arc, Mutex};
@@ -85,8 +86,12 @@ fn connector_at(name: &str, url: &str, token: &str) -> Value {
 
 /// A directory with the configuration of these connectors, whose manifest has these `rate_limits`.
 fn configured(connectors: &[Value], rate_limits: &str) -> TempDir {
+    configured_by(connectors, &MANIFEST.replace("RATE_LIMITS", rate_limits))
+}
+
+/// The same of another manifest.
+fn configured_by(connectors: &[Value], manifest: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let manifest = MANIFEST.replace("RATE_LIMITS", rate_limits);
     std::fs::write(directory.path().join("items.yaml"), manifest).unwrap();
     let text = json!({ "connectors": connectors }).to_string();
     std::fs::write(directory.path().join("connectors.json"), text).unwrap();
@@ -100,7 +105,15 @@ fn start(connectors: &[Value], rate_limits: &str) -> Scene {
 
 /// The same on a store that it may share.
 fn start_on(store: &str, connectors: &[Value], rate_limits: &str) -> Scene {
-    let directory = configured(connectors, rate_limits);
+    start_in(configured(connectors, rate_limits), store)
+}
+
+/// A worker that runs these connectors of another manifest.
+fn start_manifest(connectors: &[Value], manifest: &str) -> Scene {
+    start_in(configured_by(connectors, manifest), "memory:")
+}
+
+fn start_in(directory: TempDir, store: &str) -> Scene {
     let ops = Ops::reserve();
     let process = Worker::new(directory.path())
         .env("CONNECTOR_STORE", store)

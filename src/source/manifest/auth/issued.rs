@@ -114,7 +114,7 @@ impl Issued {
         Ok(options)
     }
 
-    fn keeper(&self, run: &Run<'_>) -> Result<&Arc<Keeper>, FetchError> {
+    pub(super) fn keeper(&self, run: &Run<'_>) -> Result<&Arc<Keeper>, FetchError> {
         if let Some(keeper) = self.keeper.get() {
             return Ok(keeper);
         }

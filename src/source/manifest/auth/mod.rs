@@ -27,8 +27,10 @@ use self::key::Key;
 use super::expr::{Expr, unsupported};
 use super::fields::type_of;
 use super::options::RequestOptions;
+use super::retriever::Run;
 use super::template::{Context, EvalError, Literal};
 use crate::client::FetchError;
+use crate::client::auth::Keeper;
 use crate::document::{Node, Problem};
 use crate::json::Value;
 use crate::telemetry::register_secret;
@@ -48,6 +50,34 @@ pub(super) enum Authenticator {
     Jwt(Arc<Jwt>),
     /// A token that somebody issues.
     Issued(Arc<Issued>),
+}
+
+/// Tells credentials apart, to find one again within a poll.
+pub(super) enum Proof {
+    /// What requests show.
+    Shown(Box<RequestOptions>),
+    /// How it is signed anew each time.
+    Signed(String),
+    /// Who keeps its tokens.
+    Kept(Arc<Keeper>),
+}
+
+impl std::fmt::Debug for Proof {
+    /// Nothing of it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proof")
+    }
+}
+
+impl PartialEq for Proof {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Shown(one), Self::Shown(other)) => one == other,
+            (Self::Signed(one), Self::Signed(other)) => one == other,
+            (Self::Kept(one), Self::Kept(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 /// Reads a template as a credential.
@@ -136,6 +166,15 @@ impl Authenticator {
         keep_out_of_logs(&credential);
         option.inject(&mut options, Literal::Str(credential), context)?;
         Ok(options)
+    }
+
+    /// What tells it from other credentials of the same configuration.
+    pub(super) fn proof(&self, run: &Run<'_>) -> Option<Proof> {
+        Some(match self {
+            Self::Jwt(jwt) => Proof::Signed(format!("{jwt:?}")),
+            Self::Issued(issued) => Proof::Kept(issued.keeper(run).ok()?.clone()),
+            _ => Proof::Shown(Box::new(self.options(&run.context(), true).ok()?)),
+        })
     }
 
     /// What must be issued first, if this is such a one.

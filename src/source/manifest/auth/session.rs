@@ -228,6 +228,7 @@ impl Judge for LoginJudge {
             refusals: &self.refusals,
             conditional: false,
             ignored: AtomicBool::new(false),
+            guessed: AtomicBool::new(false),
             tries: self.tries.clone(),
             renewal: Mutex::default(),
         };

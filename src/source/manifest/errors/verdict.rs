@@ -35,6 +35,8 @@ pub(in crate::source::manifest) struct Verdicts<'r> {
     pub(in crate::source::manifest) conditional: bool,
     /// Set when the handler ignores a refusal: the answer holds no records.
     pub(in crate::source::manifest) ignored: AtomicBool,
+    /// Set when a refusal is put down to the credentials though nothing says so.
+    pub(in crate::source::manifest) guessed: AtomicBool,
     /// What the reference counts.
     pub(in crate::source::manifest) tries: Arc<Mutex<Tries>>,
     /// What the reference does about a token that is refused.
@@ -45,6 +47,11 @@ impl Verdicts<'_> {
     /// Whether the accepted answer is a refusal that the manifest tolerates.
     pub(in crate::source::manifest) fn is_ignored(&self) -> bool {
         self.ignored.load(Ordering::Relaxed)
+    }
+
+    /// Whether an [`FetchError::Unauthorized`] is certain to be about the credentials.
+    pub(in crate::source::manifest) fn is_certain(&self) -> bool {
+        !self.guessed.load(Ordering::Relaxed)
     }
 
     pub(super) fn context(&self) -> Context<'_> {
@@ -175,6 +182,7 @@ impl Verdicts<'_> {
             // An answer that looks like success, and a manifest that knows it is none: what the
             // operator can mend is nearly always the credentials.
             200..300 if resolution.failure_type == Some(FailureType::Config) => {
+                self.guessed.store(true, Ordering::Relaxed);
                 FetchError::Unauthorized(words)
             }
             500.. => FetchError::Unavailable(words),

@@ -31,6 +31,7 @@ use self::validators::Validators;
 use super::cursor::CursorError;
 use super::errors::{ErrorHandler, Refusals, Secrets, Verdicts};
 use super::mode::Mode;
+use super::refused::Refused;
 use super::stream::Parts;
 use super::template::{Binding, Context};
 use crate::client::auth::Credentials;
@@ -53,6 +54,8 @@ pub(super) struct Run<'r> {
     pub(super) refusals: &'r Refusals,
     /// What `parameters` is where a component has none.
     pub(super) no_parameters: &'r Map,
+    /// Credentials that this poll need not try again.
+    pub(super) refused: Option<&'r Refused>,
 }
 
 impl<'r> Run<'r> {
@@ -88,6 +91,7 @@ impl<'r> Run<'r> {
             secrets: self.secrets,
             conditional,
             ignored: AtomicBool::new(false),
+            guessed: AtomicBool::new(false),
             tries: Arc::default(),
             renewal: Mutex::default(),
         }

@@ -32,7 +32,20 @@ pub(in crate::source::manifest::retriever) async fn exchange(
         when,
         fits: AtomicBool::new(false),
     };
-    let response = requester.send(run, request, is_home, &judge).await?;
+    if let Some(error) = run.refused.and_then(|refused| refused.said(run, requester)) {
+        return Err(error);
+    }
+    let response = match requester.send(run, request, is_home, &judge).await {
+        Ok(response) => response,
+        Err(error) => {
+            if let (FetchError::Unauthorized(words), Some(refused)) = (&error, run.refused)
+                && verdicts.is_certain()
+            {
+                refused.note(run, requester, words);
+            }
+            return Err(error);
+        }
+    };
     if judge.fits.load(Ordering::Relaxed) {
         return Ok(Answered::Fits { response });
     }
