@@ -62,7 +62,10 @@ async fn of_refused_credentials_one_request_a_poll_is_enough() {
         assert_eq!(asked.load(Ordering::SeqCst), 1, "{}", scene.process.log());
         assert_eq!(found["health"], "unhealthy");
         let failing = &found["failingStreams"];
-        assert!(failing["items"].to_string().contains("answered 401"), "{failing}");
+        assert!(
+            failing["items"].to_string().contains("answered 401"),
+            "{failing}"
+        );
         for name in ["others", "rest"] {
             let why = failing[name].to_string();
             assert!(why.contains("credentials refused: stream"), "{failing}");
@@ -98,7 +101,12 @@ async fn what_one_stream_may_not_read_keeps_no_other_from_being_read() {
             found["failingStreams"]["items"].is_string()
                 && found["lastSummary"]["fetched"] == json!(10)
         });
-        assert_eq!(found["failingStreams"].as_object().map_or(0, |all| all.len()), 1);
+        assert_eq!(
+            found["failingStreams"]
+                .as_object()
+                .map_or(0, |all| all.len()),
+            1
+        );
         scene.until("four new records", |_| {
             scene.metric("signals_published_total", "") == 9 + 4
         });
