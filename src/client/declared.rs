@@ -180,6 +180,7 @@ impl RateLimits {
                     .and_then(|place| reader.amount(place))
                     .filter(|limit| *limit > 0.0),
                 remaining: reader.amount(&rule.remaining)?,
+                is_length: reset.is_none(),
                 reset: reset.or(rule.window)?,
                 cost: rule.cost.as_ref().and_then(|place| reader.amount(place)),
             })
@@ -266,17 +267,24 @@ mod tests {
         };
         let body = r#"{"cost": {"left": 17, "max": "1000", "used": 12.5}, "data": []}"#;
         let read = |rule, headers, body| limits(rule).quotas(&response(headers, body), now());
-        let expected = |reset| Quota {
+        let expected = |reset, is_length| Quota {
             name: "points".to_owned(),
             limit: Some(1000.0),
             remaining: 17.0,
             reset: Duration::from_millis(reset),
+            is_length,
             cost: Some(12.5),
         };
         let headers = [("x-window-ends", "1500")];
-        assert_eq!(read(rule(left(), None), &headers, body), [expected(1500)]);
+        assert_eq!(
+            read(rule(left(), None), &headers, body),
+            [expected(1500, false)]
+        );
         let minute = Some(Duration::from_mins(1));
-        assert_eq!(read(rule(left(), minute), &[], body), [expected(60_000)]);
+        assert_eq!(
+            read(rule(left(), minute), &[], body),
+            [expected(60_000, true)]
+        );
         // Of a window that has no end, and of an answer that says nothing, nothing is learned.
         assert!(read(rule(left(), None), &[], body).is_empty());
         assert!(read(rule(left(), minute), &[], "<html>").is_empty());

@@ -17,7 +17,7 @@ use url::Url;
 use super::Response;
 use super::declared::{RateLimits, Scope};
 use super::places::{Place, Places};
-use super::quota::{MAX_WINDOW, quotas};
+use super::quota::{MAX_QUOTAS, MAX_WINDOW, quotas};
 use super::window::Window;
 
 /// Endpoints and limits that are remembered. More are forgotten all at once: they are learned
@@ -84,10 +84,15 @@ impl Pace {
             return *until - now;
         }
         let names = endpoints.get(&endpoint(url)).map_or(&[][..], Vec::as_slice);
-        let mut wait = Duration::ZERO;
-        for name in names {
-            if let Some(window) = windows.get_mut(name) {
-                wait = wait.max(window.take(urgent, most, now));
+        let waits = names.iter().filter_map(|name| windows.get(name));
+        let wait = waits.map(|window| window.wait(urgent, now)).max();
+        let wait = wait.unwrap_or_default();
+        // In every window that it will fall into, or in none if it does not go.
+        if wait <= most {
+            for name in names {
+                if let Some(window) = windows.get_mut(name) {
+                    window.charge(urgent, now + wait);
+                }
             }
         }
         wait
@@ -117,20 +122,28 @@ impl Pace {
                 ..Learned::default()
             };
         }
-        let (mut names, mut saved) = (Vec::new(), 0.0);
+        // An answer may tell of one window only, the next of another: both go on.
+        let Learned {
+            windows, endpoints, ..
+        } = &mut *learned;
+        let names = endpoints.entry(endpoint(url)).or_default();
+        names.retain(|name| windows.get(name).is_some_and(|window| window.lasts(at)));
+        let mut saved = 0.0;
         for mut quota in quotas {
             quota.reset = quota.reset.min(cap.unwrap_or(MAX_WINDOW)).min(MAX_WINDOW);
-            let before = learned.windows.get(&quota.name).copied();
+            // Windows of one name differ by how much a full one has.
+            let name = format!("{} {}", quota.name, quota.limit.unwrap_or_default());
+            let before = windows.get(&name).copied();
             if response.status == StatusCode::NOT_MODIFIED
                 && let Some(before) = &before
             {
                 saved = before.saved(&quota, at).max(saved);
             }
-            let window = Window::of(&quota, before, at);
-            learned.windows.insert(quota.name.clone(), window);
-            names.push(quota.name);
+            windows.insert(name.clone(), Window::of(&quota, before, at));
+            if !names.contains(&name) && names.len() < MAX_QUOTAS {
+                names.push(name);
+            }
         }
-        learned.endpoints.insert(endpoint(url), names);
         saved
     }
 
@@ -229,6 +242,56 @@ mod tests {
             sent += 1;
         }
         assert!((10..=19).contains(&sent), "{sent} requests in the window");
+    }
+
+    #[test]
+    fn a_window_goes_on_though_an_answer_tells_of_another() {
+        let now = Instant::now();
+        let pace = Pace::default();
+        for _ in 0..3 {
+            learn(&pace, &answer(200, 1000, 5, 3600), now);
+            learn(&pace, &answer(200, 10, 9, 1), now);
+            assert_eq!(room(&pace, false, now), Duration::from_hours(1));
+        }
+        let later = now + Duration::from_hours(1);
+        assert_eq!(room(&pace, false, later), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_request_counts_in_every_window_or_does_not_go() {
+        let now = Instant::now();
+        let pace = Pace::default();
+        let most = Duration::from_secs(5);
+        let ask = |most| pace.room(&url(), Scope::Credential, true, most, now);
+        learn(&pace, &answer(200, 1000, 2, 3600), now);
+        learn(&pace, &answer(200, 10, 1, 60), now);
+        assert_eq!(ask(most), Duration::ZERO);
+        // The minute is used up; what waits longer than it may counts nowhere.
+        for _ in 0..5 {
+            assert_eq!(ask(most), Duration::from_mins(1));
+        }
+        // One that waits for it counts in the hour, which is used up by it.
+        assert_eq!(ask(LONG), Duration::from_mins(1));
+        assert_eq!(ask(LONG), Duration::from_hours(1));
+    }
+
+    #[test]
+    fn a_window_that_is_told_by_its_length_ends() {
+        let now = Instant::now();
+        let pace = Pace::default();
+        let hour = |left: &str| {
+            let mut answer = answer(200, 1, 1, 1);
+            answer.headers.clear();
+            let name = http::HeaderName::from_static("x-ratelimit-remaining-hour");
+            answer.headers.insert(name, left.parse().unwrap());
+            answer
+        };
+        learn(&pace, &hour("1"), now);
+        let later = now + Duration::from_mins(50);
+        learn(&pace, &hour("0"), later);
+        assert_eq!(room(&pace, true, later), Duration::from_mins(10));
+        learn(&pace, &hour("3"), later);
+        assert_eq!(room(&pace, true, later), Duration::ZERO, "another hour");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use http::header::{DATE, HeaderMap, RETRY_AFTER};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use super::quota::quotas;
+
 /// Longest wait that is believed; a longer one is a mistake more often than a wish.
 const MAX_WAIT: Duration = Duration::from_hours(24);
 
@@ -48,42 +50,19 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     }
 }
 
-/// The wait until the quota is full again, when it is used up.
+/// The wait until every limit that is used up is full again.
 fn rate_limit_reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    if let Some(wait) = text(headers, "ratelimit").and_then(structured) {
-        return Some(wait);
-    }
-    for (remaining, reset) in [
-        ("x-ratelimit-remaining", "x-ratelimit-reset"),
-        ("x-rate-limit-remaining", "x-rate-limit-reset"),
-        ("ratelimit-remaining", "ratelimit-reset"),
-    ] {
-        // Quota left means that this refusal is about something else.
-        let left = text(headers, remaining).and_then(number);
-        if left.is_some_and(|left| left > 0.0) {
-            continue;
-        }
-        if let Some(wait) = text(headers, reset).and_then(|value| instant_or_delta(value, now)) {
-            return Some(wait);
-        }
-    }
-    named_budgets(headers, now)
-}
-
-/// The longest wait of the budgets that have nothing left, each of which has a name of its own.
-fn named_budgets(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let wait = |name: &http::HeaderName| {
-        let budget = name
-            .as_str()
-            .strip_prefix("x-ratelimit-")?
-            .strip_suffix("-remaining")?;
-        if text(headers, name.as_str()).and_then(number)? > 0.0 {
-            return None;
-        }
-        let reset = text(headers, &format!("x-ratelimit-{budget}-reset"))?;
-        instant_or_delta(reset, now)
-    };
-    headers.keys().filter_map(wait).max()
+    let told = quotas(headers, now);
+    let used_up = told.iter().filter(|quota| quota.remaining <= 0.0);
+    // How long a window is says only when it ends at the latest: better than nothing.
+    let wait = used_up.map(|quota| quota.reset).max();
+    wait.or_else(|| {
+        ["x-ratelimit", "x-rate-limit", "ratelimit"]
+            .into_iter()
+            // Quota left means that this refusal is about something else.
+            .filter(|family| !headers.contains_key(format!("{family}-remaining")))
+            .find_map(|family| instant_or_delta(text(headers, &format!("{family}-reset"))?, now))
+    })
 }
 
 pub(super) fn instant_or_delta(value: &str, now: Timestamp) -> Option<Duration> {
@@ -106,27 +85,6 @@ pub(super) fn instant_or_delta(value: &str, now: Timestamp) -> Option<Duration> 
     let now = now.as_millisecond() as f64 / 1000.0;
     // Rounded up to whole milliseconds by `from_seconds`, so never below the hint.
     from_seconds((seconds - now).max(0.0))
-}
-
-/// The longest wait of the policies that have nothing left.
-fn structured(value: &str) -> Option<Duration> {
-    let member = |item: &str, names: [&str; 2]| {
-        item.split([';', ',']).find_map(|part| {
-            let (name, value) = part.trim().split_once('=')?;
-            names.contains(&name.trim()).then(|| number(value.trim()))?
-        })
-    };
-    // The old form is one list of members, the new one a list of policies with parameters.
-    let policies: Vec<&str> = if value.contains(';') {
-        value.split(',').collect()
-    } else {
-        vec![value]
-    };
-    policies
-        .into_iter()
-        .filter(|policy| member(policy, ["r", "remaining"]) == Some(0.0))
-        .filter_map(|policy| from_seconds(member(policy, ["t", "reset"])?))
-        .max()
 }
 
 /// The three forms of RFC 9110 section 5.6.7.
@@ -254,6 +212,34 @@ mod tests {
         ];
         assert_eq!(wait_of(400, &both), Some(3600.0));
         assert_eq!(wait_of(400, &[complexity]), None);
+    }
+
+    #[test]
+    fn of_several_windows_that_are_used_up_the_longest_counts() {
+        for headers in [
+            &[
+                ("x-ratelimit-remaining", "0"),
+                ("x-ratelimit-reset", "1"),
+                ("ratelimit-remaining", "0"),
+                ("ratelimit-reset", "90"),
+            ][..],
+            &[
+                ("x-ratelimit-remaining", "0, 0, 5"),
+                ("x-ratelimit-reset", "1, 90, 3600"),
+            ],
+            &[
+                ("ratelimit", r#""second";r=0;t=1, "minute";r=0;t=90"#),
+                ("x-ratelimit-remaining", "5"),
+                ("x-ratelimit-reset", "3600"),
+            ],
+        ] {
+            assert_eq!(wait_of(429, headers), Some(90.0), "{headers:?}");
+        }
+        let length = [
+            ("x-ratelimit-remaining-minute", "0"),
+            ("x-ratelimit-remaining-hour", "7"),
+        ];
+        assert_eq!(wait_of(429, &length), Some(60.0));
     }
 
     #[test]

@@ -36,7 +36,15 @@ impl Window {
                 before.map_or(quota.remaining, |before| before.limit.max(quota.remaining))
             }),
             remaining: quota.remaining,
-            until: at + quota.reset,
+            until: match before {
+                // Of a window that goes on the beginning is known, and with it the end.
+                Some(before)
+                    if quota.is_length && quota.remaining <= before.remaining + before.cost =>
+                {
+                    before.until.min(at + quota.reset)
+                }
+                _ => at + quota.reset,
+            },
             cost: match (before, spent) {
                 // Limits in points: what the last requests took off, smoothed.
                 (Some(before), Some(spent)) => (before.cost * 0.7 + spent * 0.3).max(1.0),
@@ -45,6 +53,11 @@ impl Window {
             },
             next: before.map_or(at, |before| before.next),
         }
+    }
+
+    /// Whether it has not ended yet.
+    pub(super) fn lasts(&self, now: Instant) -> bool {
+        now < self.until
     }
 
     /// What a request would have cost that, by this answer, cost nothing; zero if it did cost.
@@ -57,34 +70,39 @@ impl Window {
         }
     }
 
-    /// How long the next request has to wait. It takes its turn, unless it would have to wait
-    /// longer than `most`. An urgent one may use up the reserve.
-    pub(super) fn take(&mut self, urgent: bool, most: Duration, now: Instant) -> Duration {
+    /// How long the next request has to wait. An urgent one may use up the reserve.
+    pub(super) fn wait(&self, urgent: bool, now: Instant) -> Duration {
         if now >= self.until {
             return Duration::ZERO;
         }
-        let left = self.until - now;
-        let reserve = if urgent {
-            0.0
-        } else {
-            (self.limit * RESERVE.0)
-                .clamp(1.0, RESERVE.1)
-                .min(self.limit / 2.0)
-        };
-        let usable = self.remaining - reserve;
-        if usable < self.cost {
-            return left;
+        if self.usable(urgent) < self.cost {
+            return self.until - now;
         }
         if urgent || self.remaining - self.cost > self.limit * PLENTY {
-            self.remaining -= self.cost;
             return Duration::ZERO;
         }
-        let turn = self.next.max(now);
-        if turn - now > most {
-            return turn - now;
+        self.next.saturating_duration_since(now)
+    }
+
+    /// A request goes at this instant, which is not before [`wait`](Self::wait) allows it. What
+    /// comes after the end of the window counts in the next one.
+    pub(super) fn charge(&mut self, urgent: bool, at: Instant) {
+        if at >= self.until {
+            return;
+        }
+        let (plenty, usable) = (self.limit * PLENTY, self.usable(urgent));
+        if !urgent && self.remaining - self.cost <= plenty {
+            let share = (self.cost / usable).clamp(0.0, 1.0);
+            self.next = at + (self.until - at).mul_f64(share);
         }
         self.remaining -= self.cost;
-        self.next = turn + left.mul_f64((self.cost / usable).clamp(0.0, 1.0));
-        turn - now
+    }
+
+    /// What a request may use of what is left.
+    fn usable(&self, urgent: bool) -> f64 {
+        let reserve = (self.limit * RESERVE.0)
+            .clamp(1.0, RESERVE.1)
+            .min(self.limit / 2.0);
+        self.remaining - if urgent { 0.0 } else { reserve }
     }
 }

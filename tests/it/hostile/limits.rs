@@ -304,6 +304,82 @@ async fn a_limit_told_in_the_providers_own_way_is_never_overrun() {
     );
 }
 
+/// A window of some length that lets so many requests through.
+struct Window {
+    length: Duration,
+    of: u32,
+    began: Instant,
+    left: u32,
+}
+
+impl Window {
+    fn new(length: Duration, of: u32) -> Self {
+        Self {
+            length,
+            of,
+            began: Instant::now(),
+            left: of,
+        }
+    }
+
+    /// Counts a request; `false` where none is left.
+    fn count(&mut self) -> bool {
+        if self.began.elapsed() >= self.length {
+            *self = Self::new(self.length, self.of);
+        }
+        let fits = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        fits
+    }
+
+    fn headers(&self) -> String {
+        let ends = self.length.saturating_sub(self.began.elapsed());
+        format!(
+            "X-RateLimit-Limit: {}\r\nX-RateLimit-Remaining: {}\r\nX-RateLimit-Reset: {}\r\n",
+            self.of,
+            self.left,
+            ends.as_secs_f64() + 0.01
+        )
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_windows_that_are_told_in_turns_neither_is_overrun() {
+    let overruns = Arc::new(AtomicUsize::new(0));
+    let windows = Mutex::new([
+        Window::new(Duration::from_millis(500), 8),
+        Window::new(Duration::from_secs(4), 30),
+    ]);
+    let refused = overruns.clone();
+    let server = RawServer::start(move |number, _| {
+        let mut windows = windows.lock().unwrap();
+        // Not `all`: each counts.
+        if windows
+            .iter_mut()
+            .filter_map(|window| window.count().then_some(()))
+            .count()
+            < 2
+        {
+            refused.fetch_add(1, Ordering::SeqCst);
+            return answer("429 Too Many Requests", "", "");
+        }
+        let next = (number % 8 != 7).then(|| format!("page-{number}"));
+        let body = json!({ "items": [{ "id": number }], "next": next });
+        answer("200 OK", &windows[number % 2].headers(), body.to_string())
+    })
+    .await;
+    let scene = start(&[connector("items", &server, "t0ken")], "{}");
+    scene.until("eight polls", |connector| {
+        connector["totals"]["totalPolls"].as_u64() >= Some(8)
+    });
+    assert_eq!(
+        overruns.load(Ordering::SeqCst),
+        0,
+        "{}",
+        scene.process.log()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_conditional_requests_spare_is_counted() {
     let server = RawServer::start(|_, head| {

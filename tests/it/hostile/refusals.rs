@@ -104,7 +104,7 @@ async fn what_one_stream_may_not_read_keeps_no_other_from_being_read() {
         assert_eq!(
             found["failingStreams"]
                 .as_object()
-                .map_or(0, |all| all.len()),
+                .map_or(0, serde_json::Map::len),
             1
         );
         scene.until("four new records", |_| {
