@@ -68,8 +68,14 @@ pub struct RetryConfig {
     pub base_delay: Duration,
     /// Longest wait that the worker chooses itself. Default 10 s.
     pub max_delay: Duration,
-    /// Share of the wait added at random, 0 to 1. Default 0.1.
+    /// Share of the wait added at random, up to 1; a configuration never gives less than
+    /// [`LEAST_JITTER`](Self::LEAST_JITTER). Default 0.1.
     pub jitter_ratio: f64,
+}
+
+impl RetryConfig {
+    /// Workers that failed together must not return together, whatever is configured.
+    pub const LEAST_JITTER: f64 = 0.01;
 }
 
 impl Default for RetryConfig {

@@ -191,8 +191,9 @@ impl Client {
 
     /// Tells the circuit breaker how a request ended.
     fn note(&self, server: &str, lane: &Lane, failed: bool, is_probe: bool) {
-        let (now, cap) = (Instant::now(), self.config.max_backoff);
-        if let Some(pause) = lane.breaker.note(failed, is_probe, now, cap) {
+        let now = Instant::now();
+        let adjust = |pause| self.capped(self.delay(Some(pause), 0));
+        if let Some(pause) = lane.breaker.note(failed, is_probe, now, adjust) {
             tracing::warn!(
                 server,
                 ?pause,

@@ -78,14 +78,14 @@ impl Breaker {
         self.circuit().open_until.is_some()
     }
 
-    /// Notes how the server answered; how long it is left alone, if that is news. `cap` bounds
-    /// every pause.
+    /// Notes how the server answered; how long it is left alone, if that is news. `adjust` has the
+    /// last word on a pause.
     pub(super) fn note(
         &self,
         failed: bool,
         is_probe: bool,
         now: Instant,
-        cap: Option<Duration>,
+        adjust: impl FnOnce(Duration) -> Duration,
     ) -> Option<Duration> {
         let mut circuit = self.circuit();
         // While the circuit is open the probe alone decides: what was on its way when it opened
@@ -103,8 +103,7 @@ impl Breaker {
             return None;
         }
         let factor = 2u32.saturating_pow(circuit.pauses);
-        let pause = PAUSE.0.saturating_mul(factor).min(PAUSE.1);
-        let pause = cap.map_or(pause, |cap| pause.min(cap));
+        let pause = adjust(PAUSE.0.saturating_mul(factor).min(PAUSE.1));
         circuit.pauses = circuit.pauses.saturating_add(1);
         circuit.open_until = Some(now + pause);
         Some(pause)
@@ -145,8 +144,8 @@ mod tests {
     fn it_opens_after_failures_in_a_row_and_closes_by_a_probe() {
         let breaker = Breaker::default();
         let mut now = Instant::now();
-        let note = |failed, now| breaker.note(failed, false, now, None);
-        let probed = |failed, now| breaker.note(failed, true, now, None);
+        let note = |failed, now| breaker.note(failed, false, now, |pause| pause);
+        let probed = |failed, now| breaker.note(failed, true, now, |pause| pause);
         for _ in 0..FAILURES - 1 {
             assert_eq!(note(true, now), None);
         }
@@ -182,15 +181,18 @@ mod tests {
         let breaker = Breaker::default();
         let mut now = Instant::now();
         for _ in 0..FAILURES {
-            breaker.note(true, false, now, None);
+            breaker.note(true, false, now, |pause| pause);
         }
         now += PAUSE.0;
         assert_eq!(breaker.enter(now), Gate::Probe);
         for failed in [true, false] {
-            assert_eq!(breaker.note(failed, false, now, None), None);
+            assert_eq!(breaker.note(failed, false, now, |pause| pause), None);
             assert!(is_closed(breaker.enter(now)), "the probe is on its way yet");
         }
-        assert_eq!(breaker.note(true, true, now, None), Some(PAUSE.0 * 2));
+        assert_eq!(
+            breaker.note(true, true, now, |pause| pause),
+            Some(PAUSE.0 * 2)
+        );
     }
 
     #[test]
@@ -201,7 +203,7 @@ mod tests {
         for _ in 0..100 {
             now += pause;
             let is_probe = breaker.enter(now) == Gate::Probe;
-            if let Some(next) = breaker.note(true, is_probe, now, None) {
+            if let Some(next) = breaker.note(true, is_probe, now, |pause| pause) {
                 pause = next;
             }
         }

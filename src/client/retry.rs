@@ -18,8 +18,8 @@ pub(super) fn may_repeat(method: &Method, answer: Result<&Response, &TransportEr
     !changes || answer.is_err_and(|error| error.kind.is_unsent())
 }
 
-/// The client's own wait after `failures` failures in a row, the first being 1. `random` is in
-/// 0..1.
+/// The client's own wait after `failures` failures in a row, the first being 1. `random` is above 0
+/// and at most 1.
 pub(super) fn backoff(config: &RetryConfig, failures: u32, random: f64) -> Duration {
     let factor = 2u32.saturating_pow(failures.saturating_sub(1));
     let delay = config

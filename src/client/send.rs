@@ -223,7 +223,7 @@ impl Client {
         let now = Instant::now();
         let most = self.config.max_wait.saturating_sub(waited);
         let budget = self.budget.as_ref();
-        let jitter = Duration::from_millis(rand::random_range(0..100));
+        let jitter = Duration::from_millis(rand::random_range(1..=100));
         let budgeted = budget.map_or(Duration::ZERO, |budget| {
             budget.take(request, most, now, jitter)
         });
@@ -284,8 +284,9 @@ impl Client {
         spent.fetch_add(millis, Ordering::Relaxed);
     }
 
-    fn delay(&self, asked: Option<Duration>, failures: u32) -> Duration {
-        let random = rand::random::<f64>();
+    pub(super) fn delay(&self, asked: Option<Duration>, failures: u32) -> Duration {
+        // Above 0: a wait without jitter is what several workers have in common.
+        let random = 1.0 - rand::random::<f64>();
         match asked {
             Some(hint) => retry::hinted(&self.config.retry, hint, random),
             None => retry::backoff(&self.config.retry, failures, random),

@@ -82,7 +82,9 @@ impl Entry<'_> {
         let mut retry = RetryConfig {
             base_delay: self.millis(base)?,
             max_delay: self.millis(max)?,
-            jitter_ratio: self.number("retryConfig.jitterRatio")?,
+            jitter_ratio: self
+                .number("retryConfig.jitterRatio")?
+                .max(RetryConfig::LEAST_JITTER),
         };
         // Who shortens the longest wait alone wants no longer first one, and the reverse.
         if self.setting(base).is_none() {

@@ -200,7 +200,8 @@ pub(super) const FIELDS: &[Field] = &[
         default: Default::Number(0.1),
         unit: None,
         shared: true,
-        doc: "Share of a wait that is added at random, so that workers do not return together.",
+        doc: "Share of a wait that is added at random, so that workers do not return together. \
+              Every wait has some: less than 0.01 counts as 0.01.",
     },
     Field {
         path: "outputStream",

@@ -45,7 +45,7 @@ pub(super) fn doubled(first: Duration, most: Duration, attempt: u32) -> Duration
 
 /// `delay` and up to a fifth more, never less.
 pub(super) fn with_jitter(delay: Duration) -> Duration {
-    delay + delay.mul_f64(rand::random::<f64>() * JITTER)
+    delay + delay.mul_f64((1.0 - rand::random::<f64>()) * JITTER)
 }
 
 #[cfg(test)]

@@ -103,6 +103,15 @@ fn a_wait_that_is_left_out_follows_the_other() {
 }
 
 #[test]
+fn every_wait_has_some_jitter() {
+    for (given, counts) in [("0", 0.01), ("0.005", 0.01), ("0.02", 0.02), ("1", 1.0)] {
+        let retry = format!("\"retryConfig\": {{ \"jitterRatio\": {given} }}");
+        let ratio = one(&jira(&retry), &[]).retry.jitter_ratio;
+        assert!((ratio - counts).abs() < f64::EPSILON, "{given}: {ratio}");
+    }
+}
+
+#[test]
 fn numbers_and_flags_accept_substituted_text() {
     let lines = r#""pollIntervalMs": "${MS:-60000}", "enabled": "${ON}",
         "retryConfig": { "jitterRatio": "${RATIO}" }, "changeDetection": { "deletions": "${ON}" }"#;
