@@ -44,11 +44,16 @@ impl Batch {
 
     /// Adds a version without a signal.
     pub(super) fn refresh(&mut self, stream: &str, version: &KeyedVersion) {
-        let field = version_field(stream, &version.key);
-        self.versions.push(VersionEntry {
-            field,
+        self.set(VersionEntry {
+            field: version_field(stream, &version.key),
             known: version.known,
         });
+    }
+
+    /// The store removes after it sets: what was gone and is there again must not be in both.
+    fn set(&mut self, entry: VersionEntry) {
+        self.gone.retain(|gone| *gone != entry.field);
+        self.versions.push(entry);
     }
 
     /// Adds a deletion; without a signal the version is only forgotten.
@@ -60,7 +65,7 @@ impl Batch {
     /// Adds a deletion of which something is remembered.
     pub(super) fn bury(&mut self, field: Vec<u8>, known: KnownVersion, signal: Option<Signal>) {
         self.signals.extend(signal);
-        self.versions.push(VersionEntry { field, known });
+        self.set(VersionEntry { field, known });
     }
 
     /// Adds a record that cannot become a signal.
@@ -116,5 +121,32 @@ pub(super) fn deletion(key: &str, version: Version, time: String) -> Signal {
         version,
         time,
         data: Bytes::from_static(b"{}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_and_made_again_is_not_removed_after_it_is_set() {
+        let known = KnownVersion {
+            version: Version([7; 16]),
+            instant: None,
+            day: None,
+        };
+        let version = KeyedVersion {
+            key: "a".to_owned(),
+            known,
+        };
+        let mut batch = Batch::default();
+        batch.delete(version_field("files", "a"), None);
+        batch.delete(version_field("files", "b"), None);
+        batch.refresh("files", &version);
+        assert_eq!(batch.gone, [version_field("files", "b")]);
+        assert_eq!(batch.versions.len(), 1);
+
+        batch.delete(version_field("files", "a"), None);
+        assert_eq!(batch.gone.len(), 2, "the store removes it after it is set");
     }
 }
