@@ -190,12 +190,27 @@ async fn partitions_that_were_read_are_not_read_again() {
                   request_option: { type: RequestOption, inject_into: request_parameter, field_name: shelf } }";
     let mut shop = Shop::new(router, BY_TOKEN).await;
     shop.breaks("yb", Some(StatusCode::INTERNAL_SERVER_ERROR));
-    assert_eq!(shop.poll().await.0, "x0 xa xb xc y0 ya yb");
+    // One that fails keeps no other from being read.
+    assert_eq!(shop.poll().await.0, "x0 xa xb xc y0 ya yb z0 za zb zc");
     shop.breaks("yb", None);
     let (asked, outcome) = shop.poll().await;
     assert_eq!(asked, "ya yb yc z0 za zb zc");
     assert!(matches!(outcome, Outcome::Drifted), "{outcome:?}");
     assert_eq!(shop.poll().await.0.split(' ').count(), 12);
+}
+
+#[tokio::test]
+async fn a_partition_that_keeps_failing_keeps_no_other_from_being_read() {
+    let router = "partition_router: { type: ListPartitionRouter, values: [x, y, z], cursor_field: shelf, \
+                  request_option: { type: RequestOption, inject_into: request_parameter, field_name: shelf } }";
+    let mut shop = Shop::new(router, BY_TOKEN).await;
+    shop.breaks("yb", Some(StatusCode::INTERNAL_SERVER_ERROR));
+    assert_eq!(shop.poll().await.0, "x0 xa xb xc y0 ya yb z0 za zb zc");
+    let (asked, outcome) = shop.poll().await;
+    assert_eq!(asked, "ya yb z0 za zb zc");
+    assert!(matches!(outcome, Outcome::Incomplete(_)), "{outcome:?}");
+    // In vain, so what lies before is not left out again.
+    assert_eq!(shop.poll().await.0, "x0 xa xb xc y0 ya yb z0 za zb zc");
 }
 
 #[tokio::test]

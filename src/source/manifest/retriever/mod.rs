@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+pub(super) use pages::look_up;
 pub(super) use partitions::ParentCache;
 
 use self::cursors::Cursors;
@@ -165,6 +166,8 @@ impl Retriever<'_> {
             pending: None,
             resume: stored.resume.clone(),
             place: None,
+            cut: None,
+            has_finished: false,
             kept: stored.state.clone(),
             has_written: false,
         };
@@ -178,10 +181,7 @@ impl Retriever<'_> {
                 let moves = reading.tally.moves_cursor() || reading.has_written;
                 if moves && !matches!(halt, Some(Halt::Stale | Halt::Limit)) {
                     let state = cursors.state(reading.tally.settled_parents());
-                    let place = match &halt {
-                        Some(Halt::Failed(_)) => reading.place.take(),
-                        _ => None,
-                    };
+                    let place = reading.left_at();
                     let field = self.cursor_field(state, &stored, &reading.tally, place);
                     // A place that was noted on the way does not count any more.
                     let unchanged = (self.cursor_key(), stored.text.clone());

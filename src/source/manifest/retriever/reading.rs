@@ -123,6 +123,10 @@ pub(super) struct Reading<'a, 'r> {
     pub(super) resume: Option<Resume>,
     /// The last page that was handed over, if it can be gone back to.
     pub(super) place: Option<Resume>,
+    /// The first place where a slice was cut short while others were read on.
+    pub(super) cut: Option<Resume>,
+    /// Some slice was read to its end.
+    pub(super) has_finished: bool,
     /// The cursor as it was written last.
     pub(super) kept: Option<Value>,
     /// The cursor was written on the way.
@@ -260,6 +264,14 @@ impl Reading<'_, '_> {
         self.pending = field;
     }
 
+    /// The place to go on from. One that an earlier read went on from in vain is given up, so that
+    /// what lies before it is read again too; unless nothing could be read at all.
+    pub(super) fn left_at(&mut self) -> Option<Resume> {
+        let place = self.cut.take().or_else(|| self.place.take())?;
+        let in_vain = (self.stored.resume.as_ref()).is_some_and(|last| last.is_same(&place));
+        (!(in_vain && self.has_finished)).then_some(place)
+    }
+
     /// Lets the page that is handed over next carry the place before it, now and then.
     fn keep_place(&mut self, pages: &Pages<'_>, slice: &str, token: Option<&Literal>) {
         if !pages.holds_its_place(token) {
@@ -336,6 +348,7 @@ impl Reading<'_, '_> {
                 }
                 Ok(SliceEnd::Complete(observed)) => {
                     self.tally.failures_in_a_row = 0;
+                    self.has_finished = true;
                     return Ok(Some(observed));
                 }
                 Ok(SliceEnd::Skipped) => {
@@ -353,6 +366,10 @@ impl Reading<'_, '_> {
                         return Err(Halt::Failed(error));
                     }
                     tracing::debug!(stream = run.stream, %error, "a slice cannot be read");
+                    let place = self.place.take();
+                    if matches!(error, FetchError::Unavailable(_)) {
+                        self.cut = self.cut.take().or(place);
+                    }
                     self.tally.failed.get_or_insert(error);
                     return Ok(None);
                 }
@@ -507,9 +524,11 @@ pub(super) fn ends_the_stream(error: &FetchError) -> bool {
     match error {
         FetchError::Unauthorized(_)
         | FetchError::RateLimited { .. }
-        | FetchError::Unavailable(_)
         | FetchError::Misconfigured(_) => true,
-        FetchError::Forbidden(_)
+        // One place may be out of order alone. A server that is down fails them all, without being
+        // asked once the circuit is open.
+        FetchError::Unavailable(_)
+        | FetchError::Forbidden(_)
         | FetchError::Rejected(_)
         | FetchError::Unusable(_)
         | FetchError::Bound(_) => false,

@@ -63,6 +63,11 @@ impl Resume {
         .into()
     }
 
+    /// Whether it is the same page of the same slice.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.slice, &self.token) == (&other.slice, &other.token)
+    }
+
     /// Whether it is a place in this slice.
     pub(super) fn is_in(&self, slice: &str) -> bool {
         self.slice == slice
