@@ -32,6 +32,9 @@ pub struct StreamSpec {
     /// Whether a record that is read twice in one poll counts as it was read later: the stream
     /// tells changes in their order.
     pub later_counts: bool,
+    /// Whether a record that a complete read does not list is asked for before it is called
+    /// deleted: changes tell of more records than a listing shows.
+    pub asks_for_missing: bool,
     /// Set when the stream cannot be read: it needs a component this engine does not run.
     pub unavailable: Option<String>,
 }
@@ -129,6 +132,8 @@ pub struct Deleted {
     pub key: String,
     /// Every record whose key begins with `key` and this is gone as well.
     pub below: Option<Arc<str>>,
+    /// Whether the record itself is gone, and not only what is below it.
+    pub itself: bool,
 }
 
 /// A record that could not be read, and why.
@@ -237,6 +242,12 @@ pub trait Source: Send + Sync {
         _record: &Bytes,
         _delivery: &Bytes,
     ) -> Result<Option<Bytes>, FetchError> {
+        Ok(None)
+    }
+
+    /// The record of `stream` with this key, as a listing would show it; `None` when it is gone.
+    /// Asked of streams that [ask for what is missing](StreamSpec::asks_for_missing).
+    async fn look_up(&self, _stream: &str, _key: &str) -> Result<Option<Bytes>, FetchError> {
         Ok(None)
     }
 

@@ -115,6 +115,7 @@ impl Process {
                 signal: by_id(),
                 lists_everything: true,
                 later_counts: false,
+                asks_for_missing: false,
                 unavailable: None,
             };
             let name = wish.config.name.clone();

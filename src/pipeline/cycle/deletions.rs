@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::Cycle;
+use tokio::time::Instant;
+
+use super::{Cycle, FLUSH_AFTER};
 use crate::pipeline::CycleError;
 use crate::pipeline::batch::{MAX_RECORDS, deletion};
 use crate::pipeline::detect::{day_of, rfc3339};
@@ -78,6 +80,8 @@ impl Cycle<'_> {
         let publish = self.publishes_deletions();
         let retention = self.pipeline.config.change_detection.retention_days;
         let retention = u16::try_from(retention).unwrap_or(u16::MAX);
+        let asks = self.pipeline.source.streams()[stream].asks_for_missing;
+        let mut asked = HashSet::new();
         let oldest_grave = Some(day_of(self.pipeline.clock.now()).saturating_sub(retention));
         loop {
             let Some(table) = self
@@ -101,6 +105,7 @@ impl Cycle<'_> {
                     if of == &**name
                         && fields.len() < DELETIONS_AT_ONCE
                         && table.get(hash).is_some_and(|known| !known.seen)
+                        && !asked.contains(&hash)
                         && !delivered.is_some_and(|keys| keys.contains_key(&hash))
                         && parts.is_none_or(|parts| parts.hold(key, &known))
                         && (known.version != TOMBSTONE || known.day < oldest_grave)
@@ -114,8 +119,18 @@ impl Cycle<'_> {
                 // Known here but not in the store: the next commit finds out why.
                 return Ok(true);
             }
+            // In the order of their keys, whatever the store's is.
+            fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             let is_last = parts.is_some() && fields.len() < DELETIONS_AT_ONCE;
             for (key, field, known) in fields {
+                if asks && known.version != TOMBSTONE {
+                    asked.insert(key_hash(&key));
+                    match self.is_gone(stream, name, &key).await? {
+                        Some(true) => {}
+                        Some(false) => continue,
+                        None => return Ok(false),
+                    }
+                }
                 if self.batch.is_full(self.most) {
                     self.launch().await?;
                 }
@@ -132,6 +147,49 @@ impl Cycle<'_> {
             }
             if is_last {
                 return Ok(true);
+            }
+        }
+    }
+
+    /// Asks whether a record that is not listed is gone; `None` when that cannot be told. One that
+    /// is there is looked at like any other.
+    async fn is_gone(
+        &mut self,
+        stream: usize,
+        name: &Arc<str>,
+        key: &str,
+    ) -> Result<Option<bool>, CycleError> {
+        let due = |since: Instant| since.elapsed() >= FLUSH_AFTER;
+        if self.batch.is_full(self.most) || self.batch_since.is_some_and(due) {
+            self.launch().await?;
+        }
+        if self.is_over() {
+            return Ok(None);
+        }
+        let (source, stop) = (&self.pipeline.source, self.stop);
+        let found = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(None),
+            found = source.look_up(name, key) => found,
+        };
+        match found {
+            Ok(None) => Ok(Some(true)),
+            Ok(Some(record)) => {
+                if self.batch.overflows_with(record.len()) {
+                    self.launch().await?;
+                }
+                let now = self.pipeline.clock.now();
+                let skipped = u64::from(self.record(stream, name, &record, now));
+                self.pipeline.metrics.page_read(name, 1, false);
+                self.pipeline.metrics.skipped(name, skipped);
+                self.report.summary.fetched += 1;
+                self.report.summary.skipped_unchanged += skipped;
+                self.streams[stream].fetched += 1;
+                Ok(Some(false))
+            }
+            Err(error) => {
+                self.report.failures.push((name.clone(), error.redacted()));
+                Ok(None)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Records that the provider itself says are gone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -17,6 +18,24 @@ use crate::store::{KnownVersion, version_field};
 /// Versions looked up in the store at a time.
 const AT_ONCE: usize = 1000;
 
+/// What is gone with everything below it: keys begin with one of these.
+struct Prefixes(BTreeSet<String>);
+
+impl Prefixes {
+    fn of(mut all: Vec<String>) -> Self {
+        // None begins with another, so that only the nearest before a key can be its beginning.
+        all.sort();
+        all.dedup_by(|next, kept| next.starts_with(kept.as_str()));
+        Self(all.into_iter().collect())
+    }
+
+    fn hold(&self, key: &str) -> bool {
+        let upto = (Bound::Unbounded, Bound::Included(key));
+        let nearest = self.0.range::<str, _>(upto).next_back();
+        nearest.is_some_and(|prefix| key.starts_with(prefix.as_str()))
+    }
+}
+
 impl Cycle<'_> {
     /// Publishes what `deleted` names, as far as it was known, and forgets its versions.
     pub(super) async fn delete_named(
@@ -29,9 +48,12 @@ impl Cycle<'_> {
         }
         let mut prefixes: Vec<String> = deleted
             .iter()
+            // What is there and was not known had nothing below it.
+            .filter(|gone| gone.itself || self.knows(name, &gone.key))
             .filter_map(|gone| Some(format!("{}{}", gone.key, gone.below.as_ref()?)))
             .collect();
-        let mut keys: Vec<String> = deleted.into_iter().map(|gone| gone.key).collect();
+        let gone_itself = deleted.into_iter().filter(|gone| gone.itself);
+        let mut keys: Vec<String> = gone_itself.map(|gone| gone.key).collect();
         let mut seen = HashSet::new();
         keys.retain(|key| self.knows(name, key) && seen.insert(key.clone()));
         if self
@@ -65,16 +87,14 @@ impl Cycle<'_> {
             );
         }
         if !prefixes.is_empty() {
+            let prefixes = Prefixes::of(prefixes);
             self.pipeline
                 .store
                 .scan_versions(&connector, &mut |field, known| {
                     let Some((of, key)) = split_field(field) else {
                         return;
                     };
-                    if of == &**name
-                        && prefixes.iter().any(|prefix| key.starts_with(prefix))
-                        && seen.insert(key.to_owned())
-                    {
+                    if of == &**name && prefixes.hold(key) && seen.insert(key.to_owned()) {
                         gone.push((key.to_owned(), known));
                     }
                 })
@@ -107,5 +127,22 @@ impl Cycle<'_> {
                 .get(key_hash(key))
                 .is_some_and(|known| !known.is_tombstone())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Prefixes;
+
+    #[test]
+    fn what_is_below_is_held_whatever_else_is() {
+        let prefixes = ["/a/b/", "/a/", "/c/", "/a/"].map(str::to_owned);
+        let prefixes = Prefixes::of(prefixes.to_vec());
+        for key in ["/a/0", "/a/b/1", "/a/z", "/c/1"] {
+            assert!(prefixes.hold(key), "{key}");
+        }
+        for key in ["/a", "/ab", "/b/1", "/c", "", "/"] {
+            assert!(!prefixes.hold(key), "{key}");
+        }
     }
 }

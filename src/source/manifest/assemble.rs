@@ -266,6 +266,7 @@ fn pushed((name, signal): &(Arc<str>, SignalMetadata)) -> StreamSpec {
         },
         lists_everything: false,
         later_counts: false,
+        asks_for_missing: false,
         unavailable: None,
     }
 }

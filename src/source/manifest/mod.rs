@@ -60,7 +60,7 @@ use self::errors::Secrets;
 pub use self::mode::Mode;
 use self::reference::ResponseCache;
 use self::refused::Refused;
-use self::retriever::{ParentCache, Retriever, Run};
+use self::retriever::{ParentCache, Retriever, Run, look_up};
 use self::stream::Parts;
 use self::template::Template;
 use super::{CheckReport, Event, Events, Outcome, ReadState, Source, Stopped, StreamSpec};
@@ -207,6 +207,14 @@ impl Source for ManifestSource {
         delivery: &Bytes,
     ) -> Result<Option<Bytes>, FetchError> {
         self.fetch_detail(stream, record, delivery).await
+    }
+
+    async fn look_up(&self, stream: &str, key: &str) -> Result<Option<Bytes>, FetchError> {
+        let index = self.specs.iter().position(|spec| *spec.name == *stream);
+        match index.and_then(|index| self.streams[index].as_ref()) {
+            Some(built) => look_up(&self.run(stream), &built.parts, key).await,
+            None => Ok(None),
+        }
     }
 
     fn select(&self, stream: &str, record: Bytes) -> Result<Option<Bytes>, String> {

@@ -395,19 +395,29 @@ pub(super) fn spec(
     let delegates = type_of(node) == Some("StateDelegatingStream");
     let is_incremental = delegates || optional(node, "incremental_sync").is_some();
     let node = first_read(node);
+    let subject = signal.subject.unwrap_or_else(|| primary_key(node));
+    let is_fed = rules.is_some_and(|rules| rules.cursor.is_some());
+    // A part of a partitioned stream cannot be told from a key.
+    let is_partitioned = optional(node, "retriever")
+        .is_some_and(|retriever| optional(retriever, "partition_router").is_some());
+    let asks_for_missing = is_fed
+        && rules.is_some_and(StreamRules::can_look_up)
+        && subject.len() == 1
+        && !is_partitioned;
     StreamSpec {
         name: name.clone(),
         lists_everything: !is_incremental
             && signal.deletions.unwrap_or(true)
             && unavailable.is_none(),
         signal: SignalRule {
-            subject: signal.subject.unwrap_or_else(|| primary_key(node)),
+            subject,
             time: signal.time,
             version: signal.version,
             ignore: signal.ignore,
             ordered: signal.ordered,
         },
-        later_counts: rules.is_some_and(|rules| rules.cursor.is_some()),
+        later_counts: is_fed,
+        asks_for_missing,
         unavailable,
     }
 }

@@ -56,6 +56,7 @@ impl ScriptedSource {
             signal: rule,
             lists_everything,
             later_counts: false,
+            asks_for_missing: false,
             unavailable: None,
         };
         Arc::new(Self {

@@ -39,6 +39,14 @@ pub(super) struct StreamRules {
     pub(super) value: Value,
 }
 
+impl StreamRules {
+    /// Whether a record can be asked for by what a listing says of it, and is told to be gone.
+    pub(super) fn can_look_up(&self) -> bool {
+        let detail = self.detail.as_ref();
+        detail.is_some_and(|detail| detail.gone_when.is_some())
+    }
+}
+
 /// `cursor`: components as written, to be laid over the stream's own.
 #[derive(Debug, Clone)]
 pub(super) struct CursorRules {
@@ -139,6 +147,8 @@ pub(super) struct Deleted {
     pub(super) key: Vec<Pointer>,
     /// All keys that begin with the key and this are gone as well.
     pub(super) below: Option<Arc<str>>,
+    /// Holds for a record that has nothing below it: what was known there is gone.
+    pub(super) leaf: Option<Expr>,
 }
 
 /// The request for the whole of a record that a listing names.

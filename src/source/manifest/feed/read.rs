@@ -48,7 +48,7 @@ const CHANGES_KEYS: [&str; 6] = [
     "decoder",
     "reset_when",
 ];
-const DELETED_KEYS: [&str; 4] = ["when", "field_path", "key", "below"];
+const DELETED_KEYS: [&str; 5] = ["when", "field_path", "key", "below", "leaf"];
 const DELETIONS_KEYS: [&str; 7] = [
     "start",
     "token",
@@ -206,6 +206,7 @@ impl Reader {
             list: None,
             key: Vec::new(),
             below: None,
+            leaf: None,
         };
         for (key, _, value) in self.members(&place, node, &DELETED_KEYS) {
             match key {
@@ -215,6 +216,7 @@ impl Reader {
                     deleted.list = self.good(part.and_then(|part| DpathExtractor::build(&part)));
                 }
                 "key" => deleted.key = self.pointers(key, value),
+                "leaf" => deleted.leaf = self.expr("leaf", value, node),
                 _ => deleted.below = self.text(key, value).map(Into::into),
             }
         }
@@ -223,6 +225,13 @@ impl Reader {
                 node.at,
                 format!("{place} does not say what is deleted"),
                 "add when, a predicate on a record, or field_path, the list of what is gone",
+            );
+        }
+        if node.get("leaf").is_some() && node.get("below").is_none() {
+            self.complain(
+                node.at,
+                format!("{place} has leaf without below"),
+                "add below, which says what keys are below a record, as in below: /",
             );
         }
         deleted
@@ -310,6 +319,7 @@ impl Reader {
                 list: None,
                 key,
                 below: None,
+                leaf: None,
             }),
             retriever: self.supported(resolve_part("SimpleRetriever", &retriever))?,
         })

@@ -8,7 +8,7 @@ use super::answer::MAX_BODY_BYTES;
 use super::context;
 use super::void::{Answered, exchange};
 use crate::client::{FetchError, without_query};
-use crate::json::parse;
+use crate::json::{Map, Value, parse};
 use crate::source::manifest::feed::Detail;
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::retriever::Run;
@@ -33,6 +33,38 @@ pub(super) struct Details<'r> {
     pub(super) slice: &'r StreamSlice,
     /// Records of a page that are completed at most; the others are left out.
     pub(super) most: Option<usize>,
+}
+
+/// The record with this key, of a stream that is not partitioned; `None` when it is gone, or not
+/// wanted any more.
+pub(in crate::source::manifest) async fn look_up(
+    run: &Run<'_>,
+    parts: &Parts,
+    key: &str,
+) -> Result<Option<Bytes>, FetchError> {
+    let (Some(detail), [pointer]) = (parts.detail.as_deref(), &parts.key[..]) else {
+        return Err(run.misconfigured("records cannot be asked for by their keys"));
+    };
+    let named = pointer
+        .parts()
+        .iter()
+        .rev()
+        .fold(key.into(), |inner, part| {
+            let mut outer = Map::new();
+            outer.insert(part.clone(), inner);
+            Value::from(outer)
+        });
+    let details = Details {
+        run,
+        parts,
+        slice: &StreamSlice::default(),
+        most: None,
+    };
+    match details.whole(detail, named.to_json().into()).await? {
+        Found::Whole(record) => Ok(Some(record)),
+        Found::Gone(_) | Found::Unwanted => Ok(None),
+        Found::Rejected(Rejected { reason, .. }) => Err(FetchError::Unusable(run.named(&reason))),
+    }
 }
 
 impl Details<'_> {
@@ -79,7 +111,11 @@ impl Details<'_> {
             match exchange(self.run, &detail.requester, &request, true, false, when).await? {
                 Answered::Fits { .. } => {
                     return Ok(match key_of(&named, &self.parts.key) {
-                        Ok(key) => Found::Gone(Deleted { key, below: None }),
+                        Ok(key) => Found::Gone(Deleted {
+                            key,
+                            below: None,
+                            itself: true,
+                        }),
                         Err(reason) => Found::Rejected(Rejected {
                             data: named,
                             reason,

@@ -44,6 +44,21 @@ impl Pages<'_> {
                 Some(when) => holds(when, &record, context)?,
                 None => false,
             };
+            let key = key_of(&record, &self.parts.key);
+            // What a listing of everything does not show is gone anyway.
+            if !is_gone
+                && self.reads_changes()
+                && let Some(rule) = rule
+                && let Some(leaf) = &rule.leaf
+                && let Ok(key) = &key
+                && holds(leaf, &record, context)?
+            {
+                mentions.gone(Deleted {
+                    key: key.clone(),
+                    below: rule.below.clone(),
+                    itself: false,
+                });
+            }
             match rule {
                 Some(rule) if is_gone => match self.gone(rule, &record) {
                     Ok(deleted) => mentions.gone(deleted),
@@ -53,7 +68,7 @@ impl Pages<'_> {
                     }),
                 },
                 // Without a key it is rejected where all records are told apart.
-                _ => mentions.record(key_of(&record, &self.parts.key).ok(), record),
+                _ => mentions.record(key.ok(), record),
             }
         }
         if let Some((rule, list)) = rule.and_then(|rule| Some((rule, rule.list.as_ref()?))) {
@@ -83,6 +98,7 @@ impl Pages<'_> {
         Ok(Deleted {
             key,
             below: rule.below.clone(),
+            itself: true,
         })
     }
 
@@ -202,6 +218,7 @@ mod tests {
                 mentions.gone(Deleted {
                     key: (*key).to_owned(),
                     below: below.map(Into::into),
+                    itself: true,
                 });
             } else {
                 let record = Bytes::copy_from_slice(key.as_bytes());

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use self::answer::Answer;
 use self::details::Details;
+pub(in crate::source::manifest) use self::details::look_up;
 pub(super) use self::mentions::token_in;
 pub(super) use self::void::{Answered, exchange};
 use super::Run;
