@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::document::Node;
+use crate::telemetry::KeptOut;
 
 /// A connector that this process shall run: validated, defaults filled in, `${…}` substituted.
 ///
@@ -47,6 +48,8 @@ pub struct ConnectorConfig {
     pub webhook: WebhookConfig,
     /// What the provider needs: addresses, credentials, filters. A map.
     pub provider: Node,
+    /// Keeps its secrets out of logs.
+    pub kept_out: KeptOut,
 }
 
 impl fmt::Debug for ConnectorConfig {
@@ -151,9 +154,10 @@ impl Default for WebhookConfig {
     }
 }
 
-/// What provider and worker share to know each other. `Debug` hides it.
+/// What provider and worker share to know each other. `Debug` hides it, and logs as long as somebody
+/// has it.
 #[derive(Debug, Clone)]
-pub struct WebhookSecret(SecretString);
+pub struct WebhookSecret(SecretString, #[expect(dead_code, reason = "held")] KeptOut);
 
 impl WebhookSecret {
     /// The secret, for who computes with it.
@@ -164,7 +168,7 @@ impl WebhookSecret {
 
 impl From<&str> for WebhookSecret {
     fn from(text: &str) -> Self {
-        Self(text.into())
+        Self(text.into(), [text].into_iter().collect())
     }
 }
 

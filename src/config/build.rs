@@ -13,7 +13,7 @@ use crate::connector::{
     ChangeDetection, ConnectorConfig, RetryConfig, WebhookConfig, WebhookSecret,
 };
 use crate::document::{Kind, Node};
-use crate::telemetry::register_secret;
+use crate::telemetry::KeptOut;
 
 impl Entry<'_> {
     fn flag(&self, path: &str) -> Option<bool> {
@@ -102,9 +102,10 @@ impl Entry<'_> {
 
     /// Puts everything together. Fields that were not looked up, because the connector does not
     /// run, get their defaults; its provider part and type stay as written.
-    pub(super) fn build(&self, provider: Option<Node>) -> Option<ConnectorConfig> {
+    pub(super) fn build(&self, provider: Option<(Node, KeptOut)>) -> Option<ConnectorConfig> {
         let directory = self.context.sources.directory;
-        let provider = provider.unwrap_or_else(|| Node::synthetic(Kind::Map(Vec::new())));
+        let nothing = || (Node::synthetic(Kind::Map(Vec::new())), KeptOut::default());
+        let (provider, kept_out) = provider.unwrap_or_else(nothing);
         Some(ConnectorConfig {
             name: self.text("name")?.into(),
             kind: self.text("type").or_else(|| self.raw("type"))?.into(),
@@ -134,6 +135,7 @@ impl Entry<'_> {
             },
             webhook: self.webhook()?,
             provider,
+            kept_out,
         })
     }
 
@@ -144,9 +146,6 @@ impl Entry<'_> {
             text.parse::<IpNet>().ok().or_else(address)
         };
         let secrets = self.list("webhook.secrets");
-        for secret in &secrets {
-            register_secret(secret);
-        }
         let allowed = self.list("webhook.allowIps");
         let identity = self
             .text("webhook.audience")

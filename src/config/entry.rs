@@ -12,6 +12,7 @@ use super::{MANIFEST, validate};
 use crate::connector::ConnectorConfig;
 use crate::document::{Kind, Node, Position};
 use crate::source::manifest::catalog::{Catalog, Manifest};
+use crate::telemetry::KeptOut;
 
 /// How much of an entry's substitutions is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +100,7 @@ pub(super) fn read(
     let provider = manifest
         .as_ref()
         .map(|manifest| entry.provider(manifest, report));
-    if let (Some(manifest), Some(provider)) = (&manifest, &provider) {
+    if let (Some(manifest), Some((provider, _))) = (&manifest, &provider) {
         entry.requirements(manifest, provider, report);
     }
     validate::entry(&entry, manifest.as_deref(), report);
@@ -340,13 +341,13 @@ impl Entry<'_> {
         }
     }
 
-    fn provider(&self, manifest: &Manifest, report: &mut Report) -> Node {
+    fn provider(&self, manifest: &Manifest, report: &mut Report) -> (Node, KeptOut) {
         let empty;
         let given = match self.own("providerConfig").map(|setting| &setting.value) {
             Some(Checked::Node(given)) => given,
             // Of another kind: reported already.
             _ if self.node.get("providerConfig").is_some() => {
-                return Node::synthetic(Kind::Map(Vec::new()));
+                return (Node::synthetic(Kind::Map(Vec::new())), KeptOut::default());
             }
             _ => {
                 empty = Node {
@@ -374,12 +375,12 @@ impl Entry<'_> {
             leaves: self.leaves,
         };
         let before = report.problem_count();
-        let read = provider::read(&subject, given, report);
+        let (read, kept_out) = provider::read(&subject, given, report);
         // What is misspelled or of the wrong type is not missing as well.
         if report.problem_count() == before {
             let methods = &manifest.metadata.auth;
             auth::check(methods, given, &read, self.leaves, self.label, report);
         }
-        read
+        (read, kept_out)
     }
 }

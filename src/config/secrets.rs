@@ -4,17 +4,15 @@ use serde_json::Value;
 
 use super::leaves::Leaves;
 use crate::document::{Kind, Node};
-use crate::telemetry::register_secret;
+use crate::telemetry::KeptOut;
 
-/// Registers what was substituted, what `spec` calls secret, and in environment mode also what
+/// Keeps out of logs what was substituted, what `spec` calls secret, and in environment mode also what
 /// `spec` does not describe.
 ///
 /// Whoever substitutes a value may well have done so because it is secret, whatever the manifest's
 /// author thought of the field. `provider` must still have its positions.
-pub(super) fn register(provider: &Node, spec: &Value, leaves: &Leaves) {
-    for secret in secrets(provider, spec, leaves) {
-        register_secret(secret);
-    }
+pub(super) fn keep_out(provider: &Node, spec: &Value, leaves: &Leaves) -> KeptOut {
+    secrets(provider, spec, leaves).into_iter().collect()
 }
 
 fn secrets<'n>(provider: &'n Node, spec: &Value, leaves: &Leaves) -> Vec<&'n str> {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use memchr::memmem;
@@ -92,12 +92,36 @@ impl std::fmt::Debug for PassingSecret {
     }
 }
 
+/// The secrets of a configuration: every substituted value and every field that its schema calls
+/// secret. Looked for as long as somebody has the configuration, and a while longer.
+#[derive(Clone, Default)]
+pub struct KeptOut(Vec<Arc<PassingSecret>>);
+
+impl<'s> FromIterator<&'s str> for KeptOut {
+    fn from_iter<I: IntoIterator<Item = &'s str>>(secrets: I) -> Self {
+        let passing = |secret| Arc::new(PassingSecret::new(secret));
+        Self(secrets.into_iter().map(passing).collect())
+    }
+}
+
+impl PartialEq for KeptOut {
+    /// It says nothing that the configuration does not.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Debug for KeptOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeptOut({})", self.0.len())
+    }
+}
+
 /// Keeps `value` out of every log line from here on, also as it looks inside JSON, quoted text
 /// and a query string.
 ///
-/// Called by the configuration loader for every substituted value and every field that its schema
-/// calls secret, and by whoever derives a credential from one (a Basic header). What is issued and replaced is a
-/// [`PassingSecret`].
+/// For what the process has as long as it runs. What a configuration holds is [`KeptOut`], what is
+/// issued, or made of secrets for a request, a [`PassingSecret`].
 /// Ignores values shorter than [`MIN_LENGTH`] and addresses without credentials or path: a host
 /// that cannot be reached must be named.
 pub fn register_secret(value: &str) {
@@ -377,6 +401,28 @@ mod tests {
         secrets.retire(one, later);
         secrets.retire(BTreeSet::new(), later + KEPT_FOR);
         assert!(shows(&secrets, "token-one"));
+    }
+
+    #[test]
+    fn the_secrets_of_a_configuration_go_with_it() {
+        let kept: KeptOut = ["configured-once-c4n4ry"].into_iter().collect();
+        let other = kept.clone();
+        drop(kept);
+        let retired = || {
+            SECRETS
+                .values
+                .read()
+                .unwrap()
+                .retired
+                .iter()
+                .flat_map(|(_, forms)| forms.clone())
+                .collect::<Vec<_>>()
+        };
+        let form = b"configured-once-c4n4ry".to_vec();
+        assert!(!retired().contains(&form));
+        drop(other);
+        assert!(retired().contains(&form));
+        assert_eq!(redacted("configured-once-c4n4ry"), REPLACEMENT);
     }
 
     #[test]

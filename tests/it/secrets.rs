@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
-use super::support::raw_http::{RawServer, answer};
+use super::support::raw_http::{RawServer, Step, answer};
 use super::support::worker::Worker;
 
 /// With characters that JSON, Rust and addresses each write differently.
@@ -148,4 +148,52 @@ async fn commands_that_fail_show_no_secret() {
         has_no_secret(command, &String::from_utf8_lossy(&output.stderr));
     }
     assert!(!server.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_was_replaced_is_not_shown_by_a_late_answer() {
+    let server = RawServer::start(|_, head| {
+        let body = serde_json::json!({ "errorMessages": [head, "0ld-c4nary", "n3w-c4nary"] });
+        let mut steps = vec![Step::Pause(Duration::from_secs(2))];
+        steps.extend(answer("400 Bad Request", "", body.to_string()));
+        steps
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let configure = |token: &str| {
+        let configuration = serde_json::json!({ "connectors": [{
+            "name": "jira-prod", "type": "JIRA", "pollIntervalMs": 100, "maxRetries": 0,
+            "providerConfig": {
+                "baseUrl": server.url.as_str(), "email": "ops@example.org", "apiToken": token,
+            }
+        }] });
+        std::fs::write(
+            directory.path().join("connectors.json"),
+            configuration.to_string(),
+        )
+    };
+    configure("0ld-c4nary").unwrap();
+    let process = Worker::new(directory.path())
+        .env("RUST_LOG", "trace")
+        .start("worker");
+    let began = Instant::now();
+    while server.requests().is_empty() && began.elapsed() < Duration::from_mins(1) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    configure("n3w-c4nary").unwrap();
+    process.signal("HUP");
+    process.wait_for_log("configuration reloaded", Duration::from_mins(1));
+    process.wait_for_log(
+        "poll failed for connector jira-prod",
+        Duration::from_mins(1),
+    );
+    let encoded = |token| STANDARD.encode(format!("ops@example.org:{token}"));
+    let log = process.log();
+    assert!(log.contains("[redacted]"), "{log}");
+    for token in ["0ld-c4nary", "n3w-c4nary"] {
+        assert!(
+            !log.contains(token) && !log.contains(&encoded(token)),
+            "{log}"
+        );
+    }
 }

@@ -15,6 +15,7 @@ use super::leaves::Leaves;
 use super::report::Report;
 use super::secrets;
 use crate::document::{Entry, Kind, Node, Position};
+use crate::telemetry::KeptOut;
 
 pub(super) use shape::{Shape, known_keys};
 
@@ -34,12 +35,12 @@ pub(super) struct Subject<'a> {
 
 /// Gives the map that templates read: spelled as in the schema, in the schema's order, defaults
 /// filled in, without positions (moving an entry in the file is no change of the connector).
-pub(super) fn read(subject: &Subject<'_>, given: &Node, report: &mut Report) -> Node {
+pub(super) fn read(subject: &Subject<'_>, given: &Node, report: &mut Report) -> (Node, KeptOut) {
     let arranged = arrange::arrange(subject, given, report);
     // Before anything can fail and be logged.
-    secrets::register(&arranged.node, subject.spec, subject.leaves);
+    let kept_out = secrets::keep_out(&arranged.node, subject.spec, subject.leaves);
     check::check(subject, &arranged, report);
-    without_positions(&arranged.node)
+    (without_positions(&arranged.node), kept_out)
 }
 
 fn without_positions(node: &Node) -> Node {

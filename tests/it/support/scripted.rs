@@ -15,6 +15,7 @@ use connector_worker::source::{
     CheckReport, Event, Events, Outcome, Page, ReadState, SignalRule, Source, Stopped, StreamSpec,
 };
 use connector_worker::store::{Acquired, MemoryStore, Owner, Store};
+use connector_worker::telemetry::KeptOut;
 use connector_worker::telemetry::metrics::ConnectorMetrics;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,7 @@ pub fn config() -> ConnectorConfig {
         change_detection: ChangeDetection::default(),
         webhook: WebhookConfig::default(),
         provider: Node::synthetic(Kind::Map(Vec::new())),
+        kept_out: KeptOut::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::shown::Shown;
 use super::{AuthError, Read};
 use crate::document::{Node, Problem};
 use crate::source::manifest::expr::Expr;
@@ -12,6 +13,7 @@ use crate::source::manifest::options::RequestOption;
 #[derive(Debug, Clone)]
 pub(in crate::source::manifest) struct Basic {
     pub(super) option: RequestOption,
+    pub(super) shown: Shown,
     user: Expr,
     password: Option<Expr>,
 }
@@ -20,6 +22,7 @@ impl Basic {
     pub(super) fn build(node: &Node) -> Result<Self, Problem> {
         Ok(Self {
             option: RequestOption::header("Authorization", node)?,
+            shown: Shown::default(),
             user: Expr::required(node, "username")?,
             password: Expr::field(node, "password")?,
         })

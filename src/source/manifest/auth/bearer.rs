@@ -1,5 +1,6 @@
 //! `BearerAuthenticator`: `Authorization: Bearer …` with a token of the configuration.
 
+use super::shown::Shown;
 use super::{AuthError, Read};
 use crate::document::{Node, Problem};
 use crate::source::manifest::expr::Expr;
@@ -9,6 +10,7 @@ use crate::source::manifest::options::RequestOption;
 #[derive(Debug, Clone)]
 pub(in crate::source::manifest) struct Bearer {
     pub(super) option: RequestOption,
+    pub(super) shown: Shown,
     token: Expr,
 }
 
@@ -16,6 +18,7 @@ impl Bearer {
     pub(super) fn build(node: &Node) -> Result<Self, Problem> {
         Ok(Self {
             option: RequestOption::header("Authorization", node)?,
+            shown: Shown::default(),
             token: Expr::required(node, "api_token")?,
         })
     }

@@ -1,5 +1,6 @@
 //! `ApiKeyAuthenticator`: a key, in a header, the query or the body.
 
+use super::shown::Shown;
 use super::{AuthError, Read};
 use crate::document::{Node, Problem};
 use crate::source::manifest::expr::Expr;
@@ -10,6 +11,7 @@ use crate::source::manifest::options::RequestOption;
 #[derive(Debug, Clone)]
 pub(in crate::source::manifest) struct Key {
     pub(super) option: RequestOption,
+    pub(super) shown: Shown,
     token: Expr,
 }
 
@@ -27,7 +29,11 @@ impl Key {
             }
         };
         let token = Expr::required(node, "api_token")?;
-        Ok(Self { option, token })
+        Ok(Self {
+            option,
+            shown: Shown::default(),
+            token,
+        })
     }
 
     pub(super) fn credential(&self, read: Read<'_>) -> Result<String, AuthError> {

@@ -15,6 +15,7 @@ mod legacy_session;
 mod oauth;
 mod select;
 mod session;
+mod shown;
 mod updater;
 
 use std::sync::Arc;
@@ -33,7 +34,6 @@ use crate::client::FetchError;
 use crate::client::auth::Keeper;
 use crate::document::{Node, Problem};
 use crate::json::Value;
-use crate::telemetry::register_secret;
 
 /// How requests prove who sends them.
 #[derive(Debug, Clone)]
@@ -147,15 +147,15 @@ impl Authenticator {
             }
         };
         let mut options = RequestOptions::default();
-        let (option, credential) = match self {
+        let (option, shown, credential) = match self {
             Self::None | Self::Issued(_) => return Ok(options),
             Self::Key(key) => match key.credential(read)? {
                 // An empty key is none: providers answer it as a wrong one.
                 key if key.is_empty() && verbatim => return Ok(options),
-                credential => (&key.option, credential),
+                credential => (&key.option, &key.shown, credential),
             },
-            Self::Bearer(bearer) => (&bearer.option, bearer.credential(read)?),
-            Self::Basic(basic) => (&basic.option, basic.credential(read)?),
+            Self::Bearer(bearer) => (&bearer.option, &bearer.shown, bearer.credential(read)?),
+            Self::Basic(basic) => (&basic.option, &basic.shown, basic.credential(read)?),
             // It keeps what it signs out of logs, as long as that is used.
             Self::Jwt(jwt) => {
                 let credential = Literal::Str(jwt.credential(context)?);
@@ -163,7 +163,7 @@ impl Authenticator {
                 return Ok(options);
             }
         };
-        keep_out_of_logs(&credential);
+        shown.keep_out_of_logs(&credential);
         option.inject(&mut options, Literal::Str(credential), context)?;
         Ok(options)
     }
@@ -183,13 +183,5 @@ impl Authenticator {
             Self::Issued(issued) => Some(issued),
             _ => None,
         }
-    }
-}
-
-/// A credential made of secrets is one itself, with or without the scheme before it.
-fn keep_out_of_logs(credential: &str) {
-    register_secret(credential);
-    if let Some((_scheme, rest)) = credential.split_once(' ') {
-        register_secret(rest);
     }
 }
