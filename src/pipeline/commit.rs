@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::CycleError;
 use crate::registry::{ConnectorRegistry, Phase};
 use crate::signal::ChangeKind;
-use crate::store::{Commit, Committed, CycleStore, Lease, Prepared, StoreError};
+use crate::store::{Commit, Committed, CycleStore, Lease, Prepared, Queue, StoreError};
 use crate::telemetry::metrics::{CommitOutcome, ConnectorMetrics};
 
 /// How often a full output stream is looked at again.
@@ -26,7 +27,7 @@ pub(super) enum Tenure {
     Stopped,
 }
 
-/// Writes the commits of one tenure, one at a time.
+/// Writes the commits of one tenure, one after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     pub(super) store: Arc<dyn CycleStore>,
@@ -37,18 +38,40 @@ pub(super) struct Writer {
     pub(super) stop: CancellationToken,
 }
 
+/// A commit, and what became of it.
+pub(super) type Written = (Commit, Result<Tenure, CycleError>);
+
 impl Writer {
-    /// Writes a commit; waits while the output stream is full.
-    pub(super) async fn write(&self, prepared: &Prepared) -> Result<Tenure, CycleError> {
-        let commit = prepared.commit();
+    /// Writes one commit after the other, until one ends the tenure or no more will come.
+    pub(super) async fn run(&self, mut queue: Queue, written: mpsc::Sender<Written>) {
+        while let Some(mut prepared) = queue.take().await {
+            let result = self.write(&mut prepared, &mut queue).await;
+            let goes = matches!(result, Ok(Tenure::Goes));
+            let heard = written.send((prepared.into_commit(), result)).await.is_ok();
+            if !(goes && heard) {
+                return;
+            }
+        }
+    }
+
+    /// Writes a commit, behind which those in `queue` wait; waits while the output stream is full.
+    pub(super) async fn write(
+        &self,
+        prepared: &mut Prepared,
+        queue: &mut Queue,
+    ) -> Result<Tenure, CycleError> {
+        let sequence = prepared.commit().sequence;
+        let output = prepared.commit().output.stream.clone();
         let mut waited = false;
         loop {
             let started = tokio::time::Instant::now();
-            let answer = self.store.commit_prepared(&self.lease, prepared).await;
+            let answer = (self.store)
+                .commit_prepared(&self.lease, prepared, queue)
+                .await;
             self.metrics.committed(outcome(&answer), started.elapsed());
             match answer? {
                 Committed::Applied { lease_held } => {
-                    self.applied.store(commit.sequence, Ordering::Release);
+                    self.applied.store(sequence, Ordering::Release);
                     if waited {
                         self.set_phase(Phase::Polling);
                     }
@@ -66,13 +89,13 @@ impl Writer {
                         waited = true;
                         tracing::warn!(
                             connector.id = &*self.lease.connector,
-                            output_stream = &*commit.output.stream,
+                            output_stream = &*output,
                             length,
                             "output stream is full: publishing waits for its consumers"
                         );
                         self.set_phase(Phase::BackPressure);
                     }
-                    let level = self.store.trim(&commit.output.stream).await?;
+                    let level = self.store.trim(&output).await?;
                     self.registry.update(&self.lease.connector, |status| {
                         status.output_length = Some(level.length);
                         status.deadline = super::deadline_in(FULL_RECHECK + Duration::from_mins(1));

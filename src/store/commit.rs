@@ -1,8 +1,10 @@
 //! The one atomic write and its answers.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use super::{Acknowledged, VersionEntry};
 use crate::signal::{Origin, Signal};
@@ -35,25 +37,25 @@ pub struct Commit {
 #[derive(Debug)]
 pub struct Prepared {
     commit: Commit,
-    encoded: Vec<u8>,
+    /// What the store made of it; only the store knows what that is.
+    work: Option<Box<dyn Any + Send>>,
 }
 
 impl Prepared {
     /// A commit for which nothing can be done before its turn.
     pub(super) fn plain(commit: Commit) -> Self {
-        Self {
-            commit,
-            encoded: Vec::new(),
-        }
+        Self { commit, work: None }
     }
 
-    /// A commit and the bytes that its signals are sent as. Their records live on in the bytes
-    /// alone, so that the pages they came in can go.
-    pub(super) fn encoded(mut commit: Commit, encoded: Vec<u8>) -> Self {
+    /// A commit of which `work` holds the records, so that the pages they came in can go.
+    pub(super) fn encoded(mut commit: Commit, work: impl Any + Send) -> Self {
         for signal in &mut commit.signals {
             signal.data = Bytes::new();
         }
-        Self { commit, encoded }
+        Self {
+            commit,
+            work: Some(Box::new(work)),
+        }
     }
 
     /// What is written; `data` of its signals may be gone.
@@ -66,9 +68,57 @@ impl Prepared {
         self.commit
     }
 
-    /// The bytes, if the store made any.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.encoded
+    /// What the store made of the commit, if it made a `W`.
+    pub(super) fn work<W: Any>(&mut self) -> (&Commit, Option<&mut W>) {
+        let work = self.work.as_mut().and_then(|work| work.downcast_mut());
+        (&self.commit, work)
+    }
+}
+
+/// Commits of one lease that wait for their turn, in their order.
+#[derive(Debug)]
+pub struct Queue {
+    arriving: mpsc::Receiver<Prepared>,
+    /// The first of them, once it was looked at.
+    next: Option<Prepared>,
+}
+
+impl Queue {
+    /// A queue that holds up to `room` commits.
+    pub fn channel(room: usize) -> (mpsc::Sender<Prepared>, Self) {
+        let (sender, arriving) = mpsc::channel(room);
+        let next = None;
+        (sender, Self { arriving, next })
+    }
+
+    /// A queue in which none will ever wait.
+    pub fn none() -> Self {
+        Self::channel(1).1
+    }
+
+    /// The next commit; `None` when no more will come.
+    pub async fn take(&mut self) -> Option<Prepared> {
+        match self.next.take() {
+            Some(next) => Some(next),
+            None => self.arriving.recv().await,
+        }
+    }
+
+    /// Waits for the next commit and leaves it where it is; forever if none comes.
+    pub(super) async fn peek(&mut self) -> &mut Prepared {
+        let next = match self.next.take() {
+            Some(next) => next,
+            None => match self.arriving.recv().await {
+                Some(next) => next,
+                None => std::future::pending().await,
+            },
+        };
+        self.next.insert(next)
+    }
+
+    /// The next commit, if it was looked at.
+    pub(super) fn peeked(&mut self) -> Option<&mut Prepared> {
+        self.next.as_mut()
     }
 }
 

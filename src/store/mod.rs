@@ -28,7 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use address::StoreAddress;
-pub use commit::{Commit, Committed, DeadLetter, Output, Prepared};
+pub use commit::{Commit, Committed, DeadLetter, Output, Prepared, Queue};
 pub use credential::{CredentialLock, CredentialStore, Saved, StoredCredential};
 pub use error::StoreError;
 pub use lease::{Acquired, Lease, LeaseInfo, Owner, Renewed};
@@ -80,11 +80,14 @@ pub trait CycleStore: Send + Sync + fmt::Debug {
     }
 
     /// As [`commit`](Self::commit), of what [`prepare`](Self::prepare) made for the same lease.
+    /// Meanwhile whatever can be undone may be done for the first commit in `queue`.
     async fn commit_prepared(
         &self,
         lease: &Lease,
-        prepared: &Prepared,
+        prepared: &mut Prepared,
+        queue: &mut Queue,
     ) -> Result<Committed, StoreError> {
+        let _ = queue;
         self.commit(lease, prepared.commit()).await
     }
 

@@ -1,4 +1,4 @@
-//! Commits on their way: one at a time, while the next batch is detected and made ready.
+//! From a batch to a commit on its way, and what its answer changes here.
 
 use super::Cycle;
 use crate::pipeline::CycleError;
@@ -7,14 +7,14 @@ use crate::signal::{Origin, Via};
 use crate::store::{Commit, Output};
 
 impl Cycle<'_> {
-    /// Sends the batch on its way, after the commit before it has been answered.
+    /// Sends the batch on its way, once there is room among those before it.
     pub(super) async fn launch(&mut self) -> Result<(), CycleError> {
         let fields = &self.session.fields;
-        let on_their_way = &self.state_in_flight;
+        let on_their_way = &self.in_flight;
         let state: Vec<_> = std::mem::take(&mut self.ready_state)
             .into_iter()
             .filter(|(field, value)| {
-                let before = on_their_way.get(field).map(Option::as_ref);
+                let before = on_their_way.change_of(field);
                 before.unwrap_or_else(|| fields.get(field)) != value.as_ref()
             })
             .collect();
@@ -44,47 +44,49 @@ impl Cycle<'_> {
             dead_letters: batch.dead_letters,
             acknowledged: batch.acknowledged,
         };
-        let next_state = commit.state.iter().cloned().collect();
         let prepared = self.writer.store.prepare(&self.session.lease, commit);
-        self.settle().await?;
-        if self.session.is_ahead {
-            // The commit before was given up, and this one would stand in its place.
+        while self.in_flight.is_full() {
+            self.settle_one().await?;
+        }
+        if self.session.is_ahead || self.lease_ended {
+            // A commit before was given up, and this one would stand in its place.
             return Ok(());
         }
         self.next_sequence += 1;
-        self.state_in_flight = next_state;
-        let writer = self.writer.clone();
-        self.in_flight.spawn(async move {
-            let result = writer.write(&prepared).await;
-            (prepared.into_commit(), result)
-        });
+        self.in_flight.push(&self.writer, prepared).await
+    }
+
+    /// Waits for all commits on their way.
+    pub(super) async fn settle(&mut self) -> Result<(), CycleError> {
+        while !self.in_flight.is_empty() {
+            self.settle_one().await?;
+        }
         Ok(())
     }
 
-    /// Waits for the commit on its way.
-    pub(super) async fn settle(&mut self) -> Result<(), CycleError> {
-        let Some(joined) = self.in_flight.join_next().await else {
+    /// Waits for the first commit on its way.
+    async fn settle_one(&mut self) -> Result<(), CycleError> {
+        let Some(((commit, result), changes)) = self.in_flight.pop().await? else {
             return Ok(());
-        };
-        let (commit, result): (Commit, _) = match joined {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(CycleError::InDoubt),
         };
         match result? {
             Tenure::Goes => {}
-            Tenure::Ends => self.lease_ended = true,
+            Tenure::Ends => {
+                self.lease_ended = true;
+                self.in_flight.clear();
+            }
             Tenure::Stopped => {
-                // The table is ahead of the store by this batch.
+                // The table is ahead of the store by this batch and those behind it.
                 self.session.is_ahead = true;
                 self.report.stopped = true;
+                self.in_flight.clear();
                 return Ok(());
             }
         }
         let (published, deleted) = count_published(&self.pipeline.metrics, &commit);
         self.report.summary.published += published;
         self.report.summary.deleted += deleted;
-        for (field, value) in std::mem::take(&mut self.state_in_flight) {
+        for (field, value) in changes {
             match value {
                 Some(value) => self.session.fields.insert(field, value),
                 None => self.session.fields.remove(&field),

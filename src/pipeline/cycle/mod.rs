@@ -3,6 +3,7 @@
 mod commits;
 mod confirm;
 mod deletions;
+mod in_flight;
 mod named;
 mod progress;
 mod reading;
@@ -13,22 +14,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::deletions::WholeParts;
+use self::in_flight::InFlight;
 use self::reading::Reading;
 use super::batch::{Batch, MAX_RECORDS};
-use super::commit::{Tenure, Writer};
+use super::commit::Writer;
 use super::detect::{Detection, Rule};
 use super::session::LISTING_LAG;
 use super::versions::VersionTable;
 use super::{Attempt, CycleError, CycleReport, Pipeline, Session};
 use crate::registry::PollSummary;
 use crate::source::{Event, Outcome, Page, ReadState, StreamSpec};
-use crate::store::Commit;
 
 /// How long a few changes wait for more before they are committed.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
@@ -74,10 +74,7 @@ struct Cycle<'c> {
     ready_state: BTreeMap<String, Option<String>>,
     /// Of the next commit.
     next_sequence: u64,
-    /// What the commit on its way writes of it.
-    state_in_flight: BTreeMap<String, Option<String>>,
-    /// The commit on its way: while the store works, the next batch is detected.
-    in_flight: JoinSet<(Commit, Result<Tenure, CycleError>)>,
+    in_flight: InFlight,
     lease_ended: bool,
     /// Streams of which some records seem to be gone.
     unconfirmed: Vec<usize>,
@@ -137,8 +134,7 @@ impl<'c> Cycle<'c> {
             batch_stream: Arc::from(""),
             batch_since: None,
             ready_state: BTreeMap::new(),
-            state_in_flight: BTreeMap::new(),
-            in_flight: JoinSet::new(),
+            in_flight: InFlight::default(),
             lease_ended: false,
             unconfirmed: Vec::new(),
             started: Instant::now(),

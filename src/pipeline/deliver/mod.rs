@@ -16,7 +16,7 @@ use super::inbox::Attempt;
 use super::{CycleError, Pipeline, Session};
 use crate::signal::{Origin, Via};
 use crate::source::StreamSpec;
-use crate::store::{Acknowledged, Commit, Failed, Output};
+use crate::store::{Acknowledged, Commit, Failed, Output, Queue};
 use crate::telemetry::metrics::DeliveryOutcome;
 use crate::webhook::Webhooks;
 
@@ -307,8 +307,8 @@ impl Work<'_> {
             dead_letters: batch.dead_letters,
             acknowledged: batch.acknowledged,
         };
-        let prepared = self.writer.store.prepare(&self.session.lease, commit);
-        match self.writer.write(&prepared).await? {
+        let mut prepared = self.writer.store.prepare(&self.session.lease, commit);
+        match self.writer.write(&mut prepared, &mut Queue::none()).await? {
             Tenure::Goes => {}
             Tenure::Ends => self.lease_ended = true,
             Tenure::Stopped => {

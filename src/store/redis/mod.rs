@@ -37,7 +37,7 @@ use self::wire::Wires;
 use super::address::SentinelAddress;
 use super::{
     Acquired, Commit, Committed, CycleStore, DeadLetterEntry, KnownVersion, Lease, LeaseInfo,
-    Owner, Prepared, Renewed, State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
+    Owner, Prepared, Queue, Renewed, State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
 };
 
 /// A store in one Redis server.
@@ -128,20 +128,26 @@ impl CycleStore for RedisStore {
     }
 
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<Committed, StoreError> {
-        self.write(lease, commit, &self.encode(lease, commit)).await
+        let mut work = self.encode(lease, commit);
+        let mut queue = Queue::none();
+        self.write(lease, commit, &mut work, &mut queue).await
     }
 
     fn prepare(&self, lease: &Lease, commit: Commit) -> Prepared {
-        let bytes = self.encode(lease, &commit);
-        Prepared::encoded(commit, bytes)
+        let work = self.encode(lease, &commit);
+        Prepared::encoded(commit, work)
     }
 
     async fn commit_prepared(
         &self,
         lease: &Lease,
-        prepared: &Prepared,
+        prepared: &mut Prepared,
+        queue: &mut Queue,
     ) -> Result<Committed, StoreError> {
-        self.write(lease, prepared.commit(), prepared.bytes()).await
+        match prepared.work() {
+            (commit, Some(work)) => self.write(lease, commit, work, queue).await,
+            (commit, None) => self.commit(lease, commit).await,
+        }
     }
 
     async fn trim(&self, stream: &str) -> Result<StreamLevel, StoreError> {

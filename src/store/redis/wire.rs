@@ -7,13 +7,13 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redis::{Cmd, ConnectionAddr, ErrorKind, RedisError, RedisResult, Value};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
@@ -61,6 +61,11 @@ impl Request {
         let mut digits = [0; 20];
         let start = format_digits(value, &mut digits);
         self.arg(&digits[start..]);
+    }
+
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Appends what [`take_part`](Self::take_part) answered.
@@ -164,39 +169,72 @@ impl Wire {
     /// Sends a command and reads its answer. Dropped in between, the connection is of no more use.
     pub(super) async fn call(&mut self, request: &[u8]) -> RedisResult<Value> {
         let mut answer = None;
-        self.exchange(&[request], 1, |bytes| answer = Some(parsed(bytes)))
+        self.send(&[request]).await?;
+        self.receive(1, |bytes| answer = Some(parsed(bytes)))
             .await?;
+        self.is_done()?;
         answer.unwrap_or(Ok(Value::Nil))
     }
 
-    /// Sends commands, in any number of parts, and passes on as many answers, undecoded: most need
-    /// only a look at their first byte. Dropped in between, the connection is of no more use.
-    pub(super) async fn exchange(
-        &mut self,
-        parts: &[&[u8]],
-        answers: usize,
-        mut each: impl FnMut(&[u8]),
-    ) -> RedisResult<()> {
+    /// Sends commands, in any number of parts. Dropped in between, the connection is of no more
+    /// use.
+    pub(super) async fn send(&mut self, parts: &[&[u8]]) -> RedisResult<()> {
         for part in parts {
             self.socket.write_all(part).await?;
         }
-        self.socket.flush().await?;
-        self.received.clear();
-        let (mut at, mut read) = (0, 0);
-        while read < answers {
+        Ok(self.socket.flush().await?)
+    }
+
+    /// Passes on the next answers, undecoded: most need only a look at their first byte.
+    pub(super) async fn receive(
+        &mut self,
+        answers: usize,
+        each: impl FnMut(&[u8]),
+    ) -> RedisResult<()> {
+        let nothing = std::future::pending::<&[u8]>();
+        self.receive_sending(answers, each, nothing).await.map(drop)
+    }
+
+    /// As [`receive`](Self::receive); meanwhile sends what `more` comes to. Answers whether it
+    /// did.
+    pub(super) async fn receive_sending<'m>(
+        &mut self,
+        answers: usize,
+        mut each: impl FnMut(&[u8]),
+        more: impl Future<Output = &'m [u8]>,
+    ) -> RedisResult<bool> {
+        let mut more = std::pin::pin!(more);
+        let mut is_sent = false;
+        let (mut at, mut left) = (0, answers);
+        while left > 0 {
             let rest = &self.received[at..];
             if let Some(length) = complete(rest)? {
                 each(&rest[..length]);
                 at += length;
-                read += 1;
-            } else if self.socket.read_buf(&mut self.received).await? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                left -= 1;
+                continue;
+            }
+            tokio::select! {
+                read = self.socket.read_buf(&mut self.received) => if read? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                },
+                more = &mut more, if !is_sent => {
+                    is_sent = true;
+                    self.send(&[more]).await?;
+                }
             }
         }
-        if at != self.received.len() {
-            return Err((ErrorKind::Parse, "more answers than commands").into());
+        self.received.drain(..at);
+        Ok(is_sent)
+    }
+
+    /// An error if there is anything that nobody asked for.
+    pub(super) fn is_done(&self) -> RedisResult<()> {
+        if self.received.is_empty() {
+            Ok(())
+        } else {
+            Err((ErrorKind::Parse, "more answers than commands").into())
         }
-        Ok(())
     }
 }
 
@@ -248,7 +286,7 @@ pub(super) struct Wires {
     endpoint: Endpoint,
     /// Each with the time of its last use; the last one used is at the end.
     idle: Mutex<Vec<(Instant, Wire)>>,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Wires {
@@ -262,14 +300,14 @@ impl Wires {
         Self {
             endpoint,
             idle: Mutex::new(Vec::new()),
-            room: Semaphore::new(MOST),
+            room: Arc::new(Semaphore::new(MOST)),
         }
     }
 
     /// A connection for one commit; made if none is idle. Holds a place until it is returned or
     /// dropped.
-    pub(super) async fn take(&self) -> RedisResult<Taken<'_>> {
-        let place = (self.room.acquire().await)
+    pub(super) async fn take(&self) -> RedisResult<Taken> {
+        let place = (self.room.clone().acquire_owned().await)
             .map_err(|_| RedisError::from((ErrorKind::Client, "the store is closed")))?;
         let idle = {
             let mut idle = self.idle();
@@ -286,8 +324,13 @@ impl Wires {
         })
     }
 
+    /// Whether a commit would get a connection at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.room.available_permits() > 0
+    }
+
     /// Keeps a connection whose last call was answered.
-    pub(super) fn put_back(&self, taken: Taken<'_>) {
+    pub(super) fn put_back(&self, taken: Taken) {
         self.idle().push((Instant::now(), taken.wire));
     }
 
@@ -297,9 +340,9 @@ impl Wires {
 }
 
 /// A connection in use.
-pub(super) struct Taken<'a> {
+pub(super) struct Taken {
     pub(super) wire: Wire,
-    _place: SemaphorePermit<'a>,
+    _place: OwnedSemaphorePermit,
 }
 
 #[cfg(test)]

@@ -39,17 +39,16 @@ impl Seen {
     }
 }
 
-/// Watches and reads.
-pub(super) async fn ask(
-    wire: &mut Wire,
+/// Appends the commands that watch and read; answers how many they are.
+pub(super) fn ask(
+    request: &mut Request,
     keys: &Keys,
     lease: &Lease,
     commit: &Commit,
     watch_output: bool,
-) -> RedisResult<Seen> {
+) -> usize {
     let connector = &*lease.connector;
     let (state, output) = (keys.state(connector), keys.output(&commit.output.stream));
-    let mut request = Request::with_capacity(512);
     let mut answers = 0;
     let mut ask = |words: &[&str]| {
         request.command(words.len());
@@ -74,11 +73,14 @@ pub(super) async fn ask(
         ask(&["XLEN", &keys.dead_deliveries(connector)]);
         ask(&["GET", &keys.delivery_bytes(connector)]);
     }
+    answers
+}
+
+/// Reads the answers to so many commands of [`ask`].
+pub(super) async fn read(wire: &mut Wire, lease: &Lease, answers: usize) -> RedisResult<Seen> {
     let mut found = Vec::with_capacity(answers);
-    wire.exchange(&[&request.into_bytes()], answers, |answer| {
-        found.push(parsed(answer));
-    })
-    .await?;
+    wire.receive(answers, |answer| found.push(parsed(answer)))
+        .await?;
     let found: Vec<Value> = found.into_iter().collect::<RedisResult<_>>()?;
     let mut found = found.into_iter().skip(1);
     let mut next = || found.next().unwrap_or(Value::Nil);

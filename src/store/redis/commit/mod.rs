@@ -5,6 +5,11 @@
 //! since. Whoever takes the lease touches it. Plain commands rather than a script because of what
 //! a commit carries: a script copies and hashes every byte of its arguments, which for records of
 //! 2 KB costs as much again as storing them.
+//!
+//! While one commit is on its way, all of the next but its end is sent behind it, so that Redis
+//! reads it without a pause. That is safe because only `EXEC` writes, and it is sent when the
+//! commit before was applied and the look came out well. A connection that is closed before takes
+//! what it has queued along.
 
 mod look;
 mod transaction;
@@ -15,12 +20,12 @@ use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::look::Seen;
-use self::transaction::Outcome;
+use self::transaction::{Outcome, Rest};
 use super::RedisStore;
 use super::connection::silent;
 use super::failure::{Failure, classify, store_error};
-use super::wire::Wire;
-use crate::store::{Commit, Committed, Lease, StoreError};
+use super::wire::{Request, Taken};
+use crate::store::{Commit, Committed, Lease, Queue, StoreError};
 
 /// Bounds of the wait for one answer, after which the same bytes go out on a new connection. It is
 /// half a TTL between them, so that a connection that went dead does not cost the lease; repeating
@@ -45,29 +50,51 @@ enum Missed {
     Sent(RedisError),
 }
 
+/// A commit as it is sent, but for its end.
+pub(super) struct Encoded {
+    /// What watches and reads, then `MULTI` and the signals.
+    bytes: Vec<u8>,
+    /// How many answers the first part has.
+    looks: usize,
+    /// Where the second begins.
+    signals_at: usize,
+    /// The connection on which all of it is on its way.
+    begun: Option<Taken>,
+}
+
 impl RedisStore {
-    /// The bytes of a commit's signals.
-    pub(super) fn encode(&self, lease: &Lease, commit: &Commit) -> Vec<u8> {
-        transaction::signals(&self.keys, lease, commit)
+    /// All of a commit that can be encoded before it is looked at.
+    pub(super) fn encode(&self, lease: &Lease, commit: &Commit) -> Encoded {
+        let mut request = Request::with_capacity(1024 + transaction::size(commit));
+        let looks = look::ask(&mut request, &self.keys, lease, commit, false);
+        let signals_at = request.len();
+        transaction::signals(&mut request, &self.keys, lease, commit);
+        Encoded {
+            bytes: request.into_bytes(),
+            looks,
+            signals_at,
+            begun: None,
+        }
     }
 
-    /// Writes a commit, whose signals are encoded already, until the answer is definite or
-    /// patience ends.
+    /// Writes a commit until the answer is definite or patience ends.
     pub(super) async fn write(
         &self,
         lease: &Lease,
         commit: &Commit,
-        signals: &[u8],
+        encoded: &mut Encoded,
+        queue: &mut Queue,
     ) -> Result<Committed, StoreError> {
         let deadline = Instant::now() + patience(lease.ttl);
-        let attempt = (lease.ttl / 2).clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT);
+        let longest = (lease.ttl / 2).clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT);
         // Whether a copy of the bytes may still be executed: sticks, because a later refusal says
         // nothing about an earlier copy that is still on its way.
         let mut in_doubt = false;
         let mut pause = FIRST_PAUSE;
         loop {
-            let until = deadline.min(Instant::now() + attempt);
-            let error = match self.try_commit(lease, commit, signals, until).await {
+            let until = deadline.min(Instant::now() + longest);
+            let attempt = self.try_commit(lease, commit, encoded, queue, until);
+            let error = match attempt.await {
                 // An earlier copy may yet find room, so the caller must not build another commit
                 // of this sequence.
                 Ok(Committed::Full { .. }) if in_doubt => return Ok(Committed::InDoubt),
@@ -107,48 +134,101 @@ impl RedisStore {
         &self,
         lease: &Lease,
         commit: &Commit,
-        signals: &[u8],
+        encoded: &mut Encoded,
+        queue: &mut Queue,
         until: Instant,
     ) -> Result<Committed, Missed> {
-        let mut taken = in_time(until, self.commits.take())
-            .await
-            .map_err(Missed::NotSent)?;
-        let seen = in_time(until, self.look(&mut taken.wire, lease, commit))
-            .await
-            .map_err(Missed::NotSent)?;
-        let answer = match look::judge(&seen, lease, commit) {
-            Some(answer) => {
-                in_time(until, taken.wire.call(b"*1\r\n$7\r\nUNWATCH\r\n"))
-                    .await
-                    .map_err(Missed::NotSent)?;
-                answer
-            }
+        let begun = match encoded.begun.take() {
+            Some(taken) => go_on(taken, lease, commit, encoded.looks, until).await,
+            None => None,
+        };
+        let is_begun = begun.is_some();
+        let (mut taken, seen) = match begun {
+            Some(begun) => begun,
             None => {
-                let rest = transaction::rest(&self.keys, lease, commit, &seen);
-                let mut outcome = Outcome::default();
-                let parts = [signals, &rest.bytes];
-                let sent = taken
-                    .wire
-                    .exchange(&parts, rest.answers, |answer| outcome.take(answer));
-                in_time(until, sent).await.map_err(Missed::Sent)?;
-                outcome.read(&seen, lease).map_err(Missed::Sent)?
+                let look = &encoded.bytes[..encoded.signals_at];
+                in_time(until, self.begin(lease, commit, look, encoded.looks))
+                    .await
+                    .map_err(Missed::NotSent)?
             }
         };
-        // Otherwise a new connection is made: after a failover the same name may lead to another
-        // server.
-        self.commits.put_back(taken);
+        if let Some(answer) = look::judge(&seen, lease, commit) {
+            in_time(until, taken.wire.call(b"*1\r\n$7\r\nUNWATCH\r\n"))
+                .await
+                .map_err(Missed::NotSent)?;
+            self.commits.put_back(taken);
+            return Ok(answer);
+        }
+        let Rest { bytes, answers } = transaction::rest(&self.keys, lease, commit, &seen);
+        let signals = &encoded.bytes[encoded.signals_at..];
+        let mut outcome = Outcome::default();
+        let exchange = async {
+            let parts = [if is_begun { &[] } else { signals }, &bytes];
+            taken.wire.send(&parts).await?;
+            let next = self.next_of(queue);
+            let each = |answer: &[u8]| outcome.take(answer);
+            taken.wire.receive_sending(answers, each, next).await
+        };
+        let is_ahead = in_time(until, exchange).await.map_err(Missed::Sent)?;
+        let answer = outcome.read(&seen, lease).map_err(Missed::Sent)?;
+        // In all other cases a new connection is made: after a failover the same name may lead to
+        // another server.
+        if is_ahead {
+            let next = queue.peeked().and_then(|next| next.work::<Encoded>().1);
+            if let Some(next) = next {
+                next.begun = Some(taken);
+            }
+        } else {
+            taken.wire.is_done().map_err(Missed::Sent)?;
+            self.commits.put_back(taken);
+        }
         Ok(answer)
     }
 
-    /// Watches the state and reads what decides. The output stream is watched as well when it is
-    /// so full that other connectors' signals decide too.
-    async fn look(&self, wire: &mut Wire, lease: &Lease, commit: &Commit) -> RedisResult<Seen> {
-        let seen = look::ask(wire, &self.keys, lease, commit, false).await?;
+    /// Takes a connection, watches the state and reads what decides. The output stream is watched
+    /// as well when it is so full that other connectors' signals decide too.
+    async fn begin(
+        &self,
+        lease: &Lease,
+        commit: &Commit,
+        look: &[u8],
+        looks: usize,
+    ) -> RedisResult<(Taken, Seen)> {
+        let mut taken = self.commits.take().await?;
+        taken.wire.send(&[look]).await?;
+        let mut seen = look::read(&mut taken.wire, lease, looks).await?;
         if seen.is_nearly_full(commit) {
-            return look::ask(wire, &self.keys, lease, commit, true).await;
+            let mut request = Request::with_capacity(512);
+            let looks = look::ask(&mut request, &self.keys, lease, commit, true);
+            taken.wire.send(&[&request.into_bytes()]).await?;
+            seen = look::read(&mut taken.wire, lease, looks).await?;
         }
-        Ok(seen)
+        Ok((taken, seen))
     }
+
+    /// All but the end of the next commit, as soon as there is one; never while others wait for a
+    /// connection, because its connection is not given back in between.
+    async fn next_of<'q>(&self, queue: &'q mut Queue) -> &'q [u8] {
+        match queue.peek().await.work::<Encoded>() {
+            (_, Some(next)) if self.commits.has_room() => &next.bytes,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// Takes up a commit that was sent behind the one before it, unless it must not be executed as it
+/// was sent.
+async fn go_on(
+    mut taken: Taken,
+    lease: &Lease,
+    commit: &Commit,
+    looks: usize,
+    until: Instant,
+) -> Option<(Taken, Seen)> {
+    let seen = in_time(until, look::read(&mut taken.wire, lease, looks)).await;
+    let seen = seen.ok()?;
+    let goes = look::judge(&seen, lease, commit).is_none() && !seen.is_nearly_full(commit);
+    goes.then_some((taken, seen))
 }
 
 /// The error of a transaction that was not executed because the state changed.

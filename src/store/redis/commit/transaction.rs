@@ -12,6 +12,7 @@ use super::super::scripts;
 use super::super::wire::{Request, parsed};
 use super::look::Seen;
 use super::touched;
+use crate::signal::Signal;
 use crate::store::entry::{EntryWriter, VARYING};
 use crate::store::queue::DEAD_DELIVERIES_KEPT;
 use crate::store::{Acknowledged, Commit, Committed, DEAD_LETTERS_KEPT, Lease};
@@ -28,16 +29,18 @@ const BUCKETS: u64 = 8192;
 /// Versions that one commit moves from the one hash: less than half a millisecond of Redis.
 const MOVED_AT_ONCE: u64 = 200;
 
-/// `MULTI` and the signals.
-pub(super) fn signals(keys: &Keys, lease: &Lease, commit: &Commit) -> Vec<u8> {
-    let data: usize = (commit.signals.iter())
-        .map(|signal| signal.data.len() + 2 * signal.subject.len() + ENTRY_OVERHEAD)
-        .sum();
-    let mut request = Request::with_capacity(64 + data);
+/// How many bytes the signals of a commit take, about.
+pub(super) fn size(commit: &Commit) -> usize {
+    let size = |signal: &Signal| signal.data.len() + 2 * signal.subject.len() + ENTRY_OVERHEAD;
+    commit.signals.iter().map(size).sum()
+}
+
+/// Appends `MULTI` and the signals.
+pub(super) fn signals(request: &mut Request, keys: &Keys, lease: &Lease, commit: &Commit) {
     request.command(1);
     request.arg("MULTI");
     let Some(first) = commit.signals.first() else {
-        return request.into_bytes();
+        return;
     };
     let mut writer = EntryWriter::new(lease, commit);
     let template = Template::of(&keys.output(&commit.output.stream), &mut writer, first);
@@ -52,7 +55,6 @@ pub(super) fn signals(keys: &Keys, lease: &Lease, commit: &Commit) -> Vec<u8> {
             }
         });
     }
-    request.into_bytes()
 }
 
 /// What all entries of a commit share, encoded: the bytes before each value that differs.
@@ -61,7 +63,7 @@ struct Template {
 }
 
 impl Template {
-    fn of(output: &str, writer: &mut EntryWriter<'_>, first: &crate::signal::Signal) -> Self {
+    fn of(output: &str, writer: &mut EntryWriter<'_>, first: &Signal) -> Self {
         let mut fields = 0;
         writer.each_field(first, |_, _| fields += 1);
         let mut before = Vec::with_capacity(VARYING.len());
