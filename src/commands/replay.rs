@@ -132,7 +132,7 @@ impl Source for Letters {
             for chunk in records.chunks(AT_ONCE) {
                 let page = Page {
                     stream,
-                    records: chunk.to_vec(),
+                    records: chunk.iter().cloned().map(Into::into).collect(),
                     ..Page::default()
                 };
                 events.send(Event::Page(page)).await?;

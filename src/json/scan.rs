@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use super::Pointer;
+use super::version::version_of;
+use super::{Ignored, Pointer};
+use crate::signal::Version;
 
 /// Levels of nesting that are read; deeper input is an error, not a stack overflow.
 pub(super) const MAX_DEPTH: u32 = 127;
@@ -32,9 +34,29 @@ pub fn validate(bytes: &[u8]) -> Result<(), SyntaxError> {
 ///
 /// A number in `path` also selects an array element. Of a key that stands twice the last counts.
 pub fn elements(bytes: &[u8], path: &[&str]) -> Result<Option<Vec<Range<usize>>>, SyntaxError> {
+    let found = elements_with(bytes, path, &mut Scanner::skip_value)?;
+    Ok(found.map(|found| found.into_iter().map(|(range, ())| range).collect()))
+}
+
+/// As [`elements`], with the [`canonical_hash`](super::canonical_hash) of each: one pass checks
+/// and hashes.
+pub fn elements_with_versions(
+    bytes: &[u8],
+    path: &[&str],
+    ignored: &Ignored,
+) -> Result<Option<Vec<(Range<usize>, Version)>>, SyntaxError> {
+    elements_with(bytes, path, &mut |scanner| version_of(scanner, ignored))
+}
+
+/// `each` consumes one element.
+fn elements_with<'b, T>(
+    bytes: &'b [u8],
+    path: &[&str],
+    each: &mut impl FnMut(&mut Scanner<'b>) -> Result<T, SyntaxError>,
+) -> Result<Option<Vec<(Range<usize>, T)>>, SyntaxError> {
     let mut scanner = Scanner::document(bytes)?;
     let mut found = None;
-    scanner.elements(path, &mut found)?;
+    scanner.elements(path, &mut found, each)?;
     scanner.end()?;
     Ok(found)
 }
@@ -425,10 +447,11 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    fn elements(
+    fn elements<T>(
         &mut self,
         path: &[&str],
-        found: &mut Option<Vec<Range<usize>>>,
+        found: &mut Option<Vec<(Range<usize>, T)>>,
+        each: &mut impl FnMut(&mut Self) -> Result<T, SyntaxError>,
     ) -> Result<(), SyntaxError> {
         let bracket = self.peek();
         let Some((first, rest)) = path.split_first() else {
@@ -437,18 +460,18 @@ impl<'b> Scanner<'b> {
             match bracket {
                 Some(b'[') => self.items(|scanner, _| {
                     let start = scanner.at;
-                    scanner.skip_value()?;
-                    ranges.push(start..scanner.at);
+                    let made = each(scanner)?;
+                    ranges.push((start..scanner.at, made));
                     Ok(())
                 })?,
                 Some(b'{') => {
-                    self.skip_value()?;
+                    let made = each(self)?;
                     let mut inside = Scanner {
                         bytes: self.bytes,
                         at: start + 1,
                     };
                     if inside.peek() != Some(b'}') {
-                        ranges.push(start..self.at);
+                        ranges.push((start..self.at, made));
                     }
                 }
                 _ => {
@@ -462,7 +485,7 @@ impl<'b> Scanner<'b> {
         match bracket {
             Some(b'{') => self.members(|scanner, key| {
                 if key.text().as_ref() == first.as_bytes() {
-                    scanner.elements(rest, found)
+                    scanner.elements(rest, found, each)
                 } else {
                     scanner.skip_value()
                 }
@@ -471,7 +494,7 @@ impl<'b> Scanner<'b> {
                 let wanted = first.parse::<usize>().ok();
                 self.items(|scanner, index| {
                     if Some(index) == wanted {
-                        scanner.elements(rest, found)
+                        scanner.elements(rest, found, each)
                     } else {
                         scanner.skip_value()
                     }

@@ -167,6 +167,8 @@ fn what_is_no_json_is_refused() {
         assert!(validate(text.as_bytes()).is_err(), "{text}");
         assert!(parse(text.as_bytes()).is_err(), "{text}");
         assert!(elements(text.as_bytes(), &["a"]).is_err(), "{text}");
+        let hashed = elements_with_versions(text.as_bytes(), &["a"], &Ignored::default());
+        assert!(hashed.is_err(), "{text}");
     }
     assert!(validate(b"\"\xff\"").is_err());
     assert!(validate("[".repeat(100_000).as_bytes()).is_err());

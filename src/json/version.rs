@@ -37,11 +37,21 @@ impl Ignored {
 
 /// Hash of a whole value without the `ignored` fields.
 pub fn canonical_hash(value: &[u8], ignored: &Ignored) -> Result<Version, SyntaxError> {
-    let mut scanner = Scanner {
-        bytes: value,
-        at: 0,
-    };
-    let hash = hash_value(&mut scanner, 0, Some(ignored), 0)?;
+    version_of(
+        &mut Scanner {
+            bytes: value,
+            at: 0,
+        },
+        ignored,
+    )
+}
+
+/// The same of the value that comes next.
+pub(super) fn version_of(
+    scanner: &mut Scanner<'_>,
+    ignored: &Ignored,
+) -> Result<Version, SyntaxError> {
+    let hash = hash_value(scanner, 0, Some(ignored), 0)?;
     Ok(Version(hash.to_be_bytes()))
 }
 

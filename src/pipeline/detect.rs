@@ -1,14 +1,15 @@
 //! Records → changes: what is new, what differs, what was seen before.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::versions::{KeyHash, TOMBSTONE, VersionTable, key_hash};
 use crate::connector::ChangeDetection;
 use crate::json::{self, Ignored, Pointer};
 use crate::signal::{ChangeKind, Signal, Version, Via};
-use crate::source::{StreamSpec, key_of};
+use crate::source::{Record, StreamSpec, key_of};
 use crate::store::KnownVersion;
 
 /// How one stream's records are told apart.
@@ -17,7 +18,7 @@ pub struct Rule {
     subject: Vec<Pointer>,
     time: Option<Pointer>,
     version: Vec<Pointer>,
-    ignored: Ignored,
+    ignored: Arc<Ignored>,
     ordered: bool,
     /// Rewrite the day a record was last read when it is this many days old; `None` for streams
     /// whose versions do not age out.
@@ -83,18 +84,23 @@ impl Rule {
                 .filter(|field| !ignore.contains(field))
                 .cloned()
                 .collect(),
-            ignored: Ignored::new(&ignore),
+            ignored: Arc::new(Ignored::new(&ignore)),
             ordered: rule.ordered && rule.time.is_some(),
             refresh_after_days: ages_out.then_some(refresh),
             later_counts: spec.later_counts,
         }
     }
 
+    /// What does not make a version, if all else does.
+    pub fn hashing(&self) -> Option<Arc<Ignored>> {
+        self.version.is_empty().then(|| self.ignored.clone())
+    }
+
     /// Compares one record with what is known, and remembers it.
     ///
     /// The table is ahead of the store until the change is committed: whoever gives a change up
     /// must reload the table.
-    pub fn detect(&self, record: &Bytes, table: &mut VersionTable, now: Timestamp) -> Detection {
+    pub fn detect(&self, record: &Record, table: &mut VersionTable, now: Timestamp) -> Detection {
         self.examine(record, None, table, now, Via::Poll)
     }
 
@@ -107,12 +113,12 @@ impl Rule {
         table: &mut VersionTable,
         now: Timestamp,
     ) -> Detection {
-        self.examine(record, key, table, now, Via::Webhook)
+        self.examine(&record.clone().into(), key, table, now, Via::Webhook)
     }
 
     fn examine(
         &self,
-        record: &Bytes,
+        record: &Record,
         key: Option<&str>,
         table: &mut VersionTable,
         now: Timestamp,
@@ -125,7 +131,7 @@ impl Rule {
         };
         let hash = key_hash(&key);
         // Odd values stay free for the mark, 0 for "never read".
-        let raw = xxh3_64(record) & !1 | 2;
+        let raw = record.raw_hash() & !1 | 2;
         let known = table.get(hash);
         if let Some(known) = known {
             if known.seen && via == Via::Poll && !self.later_counts {
@@ -146,7 +152,8 @@ impl Rule {
                 );
             }
         }
-        let version = match self.version(record) {
+        let found = record.version().filter(|_| self.version.is_empty());
+        let version = match found.map_or_else(|| self.version(record), Ok) {
             Ok(version) => version,
             Err(error) => {
                 return Detection::Rejected(format!("the record is no valid JSON: {error}"));
@@ -194,7 +201,7 @@ impl Rule {
             subject: key.clone(),
             version,
             time: rfc3339(instant.unwrap_or(now)),
-            data: record.clone(),
+            data: Bytes::clone(record),
         };
         Detection::Changed(
             signal,

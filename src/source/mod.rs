@@ -5,6 +5,7 @@
 
 mod key;
 pub mod manifest;
+mod record;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::client::FetchError;
-use crate::json::Pointer;
+use crate::json::{Ignored, Pointer};
 use crate::webhook::Webhooks;
 
 pub use key::key_of;
+pub use record::Record;
 
 /// One kind of record of a connector.
 #[derive(Debug, Clone)]
@@ -64,6 +66,10 @@ pub struct ReadState {
     pub fields: BTreeMap<String, String>,
     /// Streams to read, in this order; empty: all.
     pub streams: Vec<Arc<str>>,
+    /// Streams of which every record's version is wanted, because none is known yet, and what does
+    /// not make a version there. It costs little while a record is looked for in an answer, and a
+    /// pass of its own later.
+    pub hashing: BTreeMap<Arc<str>, Arc<Ignored>>,
     /// Stop each stream after about this many records (`preview --limit`).
     pub limit: Option<u64>,
 }
@@ -95,8 +101,8 @@ pub enum Event {
 pub struct Page {
     /// Index into [`Source::streams`].
     pub stream: usize,
-    /// Each a JSON object, usually a slice of the answer's body.
-    pub records: Vec<Bytes>,
+    /// Usually slices of the answer's body.
+    pub records: Vec<Record>,
     /// Records that a transformation could not handle.
     pub rejected: Vec<Rejected>,
     /// What the provider says is gone. It comes before `records`: where a key is in both, it was
@@ -111,7 +117,7 @@ pub struct Page {
     /// State fields to set in the commit that holds the last of these records.
     pub state: Vec<(String, Option<String>)>,
     /// Records that are still there, of which nothing but the key is looked at.
-    pub seen: Vec<Bytes>,
+    pub seen: Vec<Record>,
     /// A part of the stream that was listed whole with this page and those before it.
     pub whole: Option<WholePart>,
 }
@@ -247,7 +253,7 @@ pub trait Source: Send + Sync {
 
     /// The record of `stream` with this key, as a listing would show it; `None` when it is gone.
     /// Asked of streams that [ask for what is missing](StreamSpec::asks_for_missing).
-    async fn look_up(&self, _stream: &str, _key: &str) -> Result<Option<Bytes>, FetchError> {
+    async fn look_up(&self, _stream: &str, _key: &str) -> Result<Option<Record>, FetchError> {
         Ok(None)
     }
 

@@ -1,5 +1,6 @@
 //! What one cycle publishes, and what it never does.
 
+use bytes::Bytes;
 use connector_worker::source::{Event, Outcome, Page, Rejected, SignalRule};
 use connector_worker::store::Store;
 
@@ -147,7 +148,9 @@ async fn what_counted_pages_miss_is_gone_when_a_second_read_misses_it_too() {
 async fn validators_are_kept_only_behind_the_last_deletion() {
     let mut bench = listing().await;
     let read = |ids: std::ops::Range<u32>, etag: &str, outcome| {
-        let records = ids.map(|id| format!("{{\"id\":{id}}}").into()).collect();
+        let records = ids
+            .map(|id| Bytes::from(format!("{{\"id\":{id}}}")).into())
+            .collect();
         let state = vec![("etag:s:1".to_owned(), Some(etag.to_owned()))];
         vec![
             Event::Page(Page {
@@ -317,7 +320,7 @@ async fn state_is_written_with_the_records_it_covers() {
     let with_state = |value: &str| {
         vec![
             Event::Page(Page {
-                records: vec![r#"{"id":1}"#.into()],
+                records: vec![Bytes::from(r#"{"id":1}"#).into()],
                 state: vec![("etag:s:1".to_owned(), Some("e1".to_owned()))],
                 ..Page::default()
             }),

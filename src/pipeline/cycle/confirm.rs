@@ -28,6 +28,7 @@ impl Cycle<'_> {
                 fields,
                 streams,
                 limit: None,
+                ..ReadState::default()
             },
         );
         while let Some(event) = self.next_event(&mut reading).await? {

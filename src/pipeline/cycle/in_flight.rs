@@ -53,7 +53,8 @@ impl InFlight {
         prepared: Prepared,
     ) -> Result<(), CycleError> {
         let commit = prepared.commit();
-        self.changes.push_back(commit.state.iter().cloned().collect());
+        self.changes
+            .push_back(commit.state.iter().cloned().collect());
         let lane = self.lane.get_or_insert_with(|| Lane::start(writer.clone()));
         if lane.queue.send(prepared).await.is_err() {
             return Err(lane.why_ended().await);

@@ -27,8 +27,9 @@ use super::detect::{Detection, Rule};
 use super::session::LISTING_LAG;
 use super::versions::VersionTable;
 use super::{Attempt, CycleError, CycleReport, Pipeline, Session};
+use crate::json::Ignored;
 use crate::registry::PollSummary;
-use crate::source::{Event, Outcome, Page, ReadState, StreamSpec};
+use crate::source::{Event, Outcome, Page, ReadState, Record, StreamSpec};
 
 /// How long a few changes wait for more before they are committed.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
@@ -152,6 +153,7 @@ impl<'c> Cycle<'c> {
             ReadState {
                 fields: self.session.fields.clone(),
                 streams: self.pipeline.config.streams.clone(),
+                hashing: self.hashing(),
                 limit: self.pipeline.limit,
             },
         );
@@ -190,6 +192,20 @@ impl<'c> Cycle<'c> {
             self.confirm_deletions().await?;
         }
         Ok(())
+    }
+
+    /// Streams of which nothing is known: the version of every record will be needed.
+    fn hashing(&self) -> BTreeMap<Arc<str>, Arc<Ignored>> {
+        let specs = self.pipeline.source.streams().iter();
+        let is_new = |spec: &StreamSpec| {
+            let table = self.session.tables.get(&spec.name);
+            table.is_none_or(VersionTable::is_empty)
+        };
+        specs
+            .zip(&self.streams)
+            .filter(|(spec, _)| is_new(spec))
+            .filter_map(|(spec, progress)| Some((spec.name.clone(), progress.rule.hashing()?)))
+            .collect()
     }
 
     /// Whether the cycle must not go on.
@@ -303,7 +319,7 @@ impl<'c> Cycle<'c> {
     }
 
     /// Detects one record; whether it was skipped.
-    fn record(&mut self, stream: usize, name: &Arc<str>, record: &Bytes, now: Timestamp) -> bool {
+    fn record(&mut self, stream: usize, name: &Arc<str>, record: &Record, now: Timestamp) -> bool {
         let Some(table) = self.session.tables.get_mut(name) else {
             return true;
         };

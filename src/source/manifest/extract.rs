@@ -6,7 +6,8 @@ use super::dpath::{Path, Segment};
 use super::fields;
 use super::template::{Context, EvalError, Literal, Template};
 use crate::document::{Node, Problem};
-use crate::json::{self, Map, SyntaxError, Value};
+use crate::json::{self, Ignored, Map, SyntaxError, Value};
+use crate::source::Record;
 
 /// Finds the records of an answer at a path.
 ///
@@ -88,57 +89,71 @@ impl DpathExtractor {
 }
 
 impl RecordPath {
-    /// The records as slices of the body, which is checked to be JSON from start to end.
+    /// The records as slices of the body, which is checked to be JSON from start to end; with
+    /// their versions if it is said what does not make one.
     ///
     /// A list at the root counts as a row of answers, each with the path. No tree is built unless
     /// the path holds patterns.
-    pub fn slices(&self, body: &Bytes) -> Result<Vec<Bytes>, ExtractError> {
-        let records = self.all_slices(body)?;
+    pub fn slices(
+        &self,
+        body: &Bytes,
+        hashing: Option<&Ignored>,
+    ) -> Result<Vec<Record>, ExtractError> {
+        let records = self.all_slices(body, hashing)?;
         if records.len() > MAX_RECORDS {
             return Err(ExtractError::TooMany);
         }
         Ok(records)
     }
 
-    fn all_slices(&self, body: &Bytes) -> Result<Vec<Bytes>, ExtractError> {
+    fn all_slices(
+        &self,
+        body: &Bytes,
+        hashing: Option<&Ignored>,
+    ) -> Result<Vec<Record>, ExtractError> {
         let Some(keys) = self.path.plain() else {
             return self.slices_of_tree(&json::parse(body)?);
         };
         let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         if text.trim_ascii_start().first() != Some(&b'[') {
-            return self.plain_slices(body, &keys);
+            return self.plain_slices(body, &keys, hashing);
         }
+        // What is hashed here are the records only if the path ends here.
+        let hashing_here = hashing.filter(|_| keys.is_empty());
         let mut records = Vec::new();
-        for range in json::elements(body, &[])?.unwrap_or_default() {
-            let answer = body.slice(range);
+        for answer in elements(body, &[], hashing_here)?.unwrap_or_default() {
             // Saves a second pass over the common case.
             if keys.is_empty() && answer.starts_with(b"{") {
                 records.extend((!is_empty_object(&answer)).then_some(answer));
             } else {
-                records.extend(self.plain_slices(&answer, &keys)?);
+                records.extend(self.plain_slices(&answer, &keys, hashing)?);
             }
         }
         Ok(records)
     }
 
-    fn plain_slices(&self, answer: &Bytes, keys: &[&str]) -> Result<Vec<Bytes>, ExtractError> {
-        if let Some(ranges) = json::elements(answer, keys)? {
-            let slices = ranges.into_iter().map(|range| answer.slice(range));
-            return Ok(slices.collect());
+    fn plain_slices(
+        &self,
+        answer: &Bytes,
+        keys: &[&str],
+        hashing: Option<&Ignored>,
+    ) -> Result<Vec<Record>, ExtractError> {
+        if let Some(records) = elements(answer, keys, hashing)? {
+            return Ok(records);
         }
         // Nothing there, or a scalar: rare enough for a tree.
         let tree = json::parse(answer)?;
-        Ok(self.values(&tree)?.into_iter().map(to_bytes).collect())
+        Ok(self.values(&tree)?.into_iter().map(to_record).collect())
     }
 
-    fn slices_of_tree(&self, tree: &Value) -> Result<Vec<Bytes>, ExtractError> {
+    fn slices_of_tree(&self, tree: &Value) -> Result<Vec<Record>, ExtractError> {
         let answers = match tree {
             Value::Array(items) => items.as_slice(),
             answer => std::slice::from_ref(answer),
         };
         let mut records = Vec::new();
         for answer in answers {
-            records.extend(self.values(answer)?.into_iter().map(to_bytes));
+            records.extend(self.values(answer)?.into_iter().map(to_record));
         }
         Ok(records)
     }
@@ -179,8 +194,28 @@ fn is_empty_object(json: &[u8]) -> bool {
         .is_some_and(|rest| rest.trim_ascii_start() == b"}")
 }
 
-fn to_bytes(value: &Value) -> Bytes {
-    value.to_json().into()
+fn to_record(value: &Value) -> Record {
+    Bytes::from(value.to_json()).into()
+}
+
+/// The elements of the array at `path`, each a slice of `body`.
+fn elements(
+    body: &Bytes,
+    path: &[&str],
+    hashing: Option<&Ignored>,
+) -> Result<Option<Vec<Record>>, SyntaxError> {
+    Ok(match hashing {
+        Some(ignored) => json::elements_with_versions(body, path, ignored)?.map(|found| {
+            let records = found.into_iter();
+            records
+                .map(|(range, version)| Record::with_version(body.slice(range), Some(version)))
+                .collect()
+        }),
+        None => json::elements(body, path)?.map(|found| {
+            let records = found.into_iter();
+            records.map(|range| body.slice(range).into()).collect()
+        }),
+    })
 }
 
 /// Python's `bool(value)`.

@@ -63,7 +63,7 @@ use self::refused::Refused;
 use self::retriever::{ParentCache, Retriever, Run, look_up};
 use self::stream::Parts;
 use self::template::Template;
-use super::{CheckReport, Event, Events, Outcome, ReadState, Source, Stopped, StreamSpec};
+use super::{CheckReport, Event, Events, Outcome, ReadState, Record, Source, Stopped, StreamSpec};
 use crate::client::auth::Credentials;
 use crate::client::{Client, FetchError};
 use crate::clock::Clock;
@@ -147,6 +147,7 @@ impl ManifestSource {
             refusals: &self.manifest.metadata.refusals,
             no_parameters: &self.no_parameters,
             refused: None,
+            hashing: None,
         }
     }
 
@@ -209,7 +210,7 @@ impl Source for ManifestSource {
         self.fetch_detail(stream, record, delivery).await
     }
 
-    async fn look_up(&self, stream: &str, key: &str) -> Result<Option<Bytes>, FetchError> {
+    async fn look_up(&self, stream: &str, key: &str) -> Result<Option<Record>, FetchError> {
         let index = self.specs.iter().position(|spec| *spec.name == *stream);
         match index.and_then(|index| self.streams[index].as_ref()) {
             Some(built) => look_up(&self.run(stream), &built.parts, key).await,
@@ -246,6 +247,7 @@ impl Source for ManifestSource {
             let retriever = Retriever {
                 run: Run {
                     refused: Some(&refused),
+                    hashing: state.hashing.get(&spec.name).map(|ignored| &**ignored),
                     ..self.run(&spec.name)
                 },
                 parts: built.parts.as_of(has_state),

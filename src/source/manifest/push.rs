@@ -13,6 +13,7 @@ use super::template::Template;
 use crate::client::{FetchError, Judge, Response, TransportError, Verdict};
 use crate::connector::WebhookConfig;
 use crate::json::{self, Value};
+use crate::source::Record;
 use crate::webhook::{self, Scheme, Webhooks};
 
 /// Takes "there is no such record" as an answer, and leaves everything else to the manifest.
@@ -127,6 +128,7 @@ impl ManifestSource {
             return Ok(Some(record));
         };
         let run = self.run(stream);
-        built.parts.selector.one(record, &run.context())
+        let selected = built.parts.selector.one(record.into(), &run.context())?;
+        Ok(selected.map(Record::into_data))
     }
 }

@@ -37,7 +37,8 @@ use self::wire::Wires;
 use super::address::SentinelAddress;
 use super::{
     Acquired, Commit, Committed, CycleStore, DeadLetterEntry, KnownVersion, Lease, LeaseInfo,
-    Owner, Prepared, Queue, Renewed, State, Store, StoreError, StoreOptions, StreamEntry, StreamLevel,
+    Owner, Prepared, Queue, Renewed, State, Store, StoreError, StoreOptions, StreamEntry,
+    StreamLevel,
 };
 
 /// A store in one Redis server.

@@ -4,6 +4,7 @@
 mod committing;
 mod credentials;
 mod leasing;
+mod queued;
 mod queueing;
 mod reading;
 mod scene;
@@ -66,6 +67,11 @@ contract! {
         any_bytes_arrive_unchanged,
         concurrent_resends_apply_once,
         connectors_share_an_output_but_nothing_else;
+    queued:
+        waiting_commits_are_written_in_their_order,
+        a_waiting_commit_that_is_given_up_writes_nothing,
+        a_waiting_commit_is_fenced_like_any_other,
+        a_waiting_commit_minds_how_full_the_output_is;
     queueing:
         deliveries_wait_in_order_and_unchanged,
         attempts_are_remembered_until_they_are_forgotten,

@@ -86,7 +86,7 @@ pub fn by_id() -> SignalRule {
 pub fn page(records: &[&str]) -> Event {
     let records = records
         .iter()
-        .map(|text| Bytes::copy_from_slice(text.as_bytes()))
+        .map(|text| Bytes::copy_from_slice(text.as_bytes()).into())
         .collect();
     Event::Page(Page {
         records,

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use super::cache::{self, ResponseCache};
 use crate::client::{FetchError, Response, without_query};
 use crate::json::{Map, Value};
+use crate::source::Record;
 use crate::source::manifest::cursor::{OpenCursor, Progress};
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::paginate::Answered;
@@ -143,7 +144,7 @@ impl<'r> Pages<'r> {
         let context = self.context(shown.as_ref());
         let mut selected = parts
             .selector
-            .select(&documents, &context)
+            .select(&documents, &context, None)
             .map_err(|error| unusable(&error))?;
         if let Some(rejected) = selected.rejected.first() {
             return Err(unusable(&rejected.reason));
@@ -154,7 +155,7 @@ impl<'r> Pages<'r> {
                 let last = selected.records.last();
                 is_past = last.is_some_and(|last| cursor.ends_feed(progress, last));
             } else {
-                let wanted = |record: &Bytes| cursor.is_wanted(progress, record);
+                let wanted = |record: &Record| cursor.is_wanted(progress, record);
                 selected.records.retain(wanted);
             }
         }
@@ -166,7 +167,7 @@ impl<'r> Pages<'r> {
                 documents: &documents,
                 extracted: selected.extracted,
                 kept: selected.records.len(),
-                last: selected.records.last(),
+                last: selected.records.last().map(|last| &**last),
                 token: self.token.as_ref(),
                 context: &context,
             };
@@ -175,10 +176,11 @@ impl<'r> Pages<'r> {
         };
         if let (Some((cursor, progress)), true) = (&self.wanted, parts.is_data_feed) {
             // Only now: what ends the feed had to be seen.
-            let wanted = |record: &Bytes| cursor.is_wanted(progress, record);
+            let wanted = |record: &Record| cursor.is_wanted(progress, record);
             selected.records.retain(wanted);
         }
-        Ok((selected.records, next))
+        let records = selected.records.into_iter().map(Record::into_data);
+        Ok((records.collect(), next))
     }
 
     fn context<'c>(&'c self, token: Option<&'c Map>) -> Context<'c> {

@@ -3,12 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::client::FetchError;
 use crate::json::{Pointer, get};
+use crate::source::Record;
 use crate::source::manifest::datetime::DateTime;
 use crate::source::manifest::template::Literal;
 
@@ -36,7 +36,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Notes the records of a page; an error if it is one that was there before.
-    pub(super) fn page(&mut self, records: &[Bytes]) -> Result<(), FetchError> {
+    pub(super) fn page(&mut self, records: &[Record]) -> Result<(), FetchError> {
         if records.is_empty() {
             self.last = None;
             self.empty += 1;
@@ -50,8 +50,7 @@ impl Progress {
         self.empty = 0;
         let mut hash = Xxh3::new();
         for record in records {
-            hash.update(record);
-            hash.update(b"\n");
+            hash.update(&record.raw_hash().to_le_bytes());
         }
         let hash = hash.digest();
         // A page of one record may come again when others were inserted before it.
@@ -118,10 +117,10 @@ impl Drift {
     }
 
     /// Looks at the next page.
-    pub(super) fn watch(&mut self, records: &[Bytes]) {
+    pub(super) fn watch(&mut self, records: &[Record]) {
         let mut page = HashMap::with_capacity(records.len());
         for record in records {
-            let content = xxh3_64(record);
+            let content = record.raw_hash();
             let key = self.key_of(record).unwrap_or(content);
             let before = self.last.get(&key).or_else(|| self.walk.get(&key));
             let found = match before {
@@ -157,12 +156,14 @@ pub(super) fn instant(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
-    fn records(texts: &[&'static str]) -> Vec<Bytes> {
+    fn records(texts: &[&'static str]) -> Vec<Record> {
         texts
             .iter()
-            .map(|text| Bytes::from_static(text.as_bytes()))
+            .map(|text| Bytes::from_static(text.as_bytes()).into())
             .collect()
     }
 

@@ -39,7 +39,7 @@ use crate::client::auth::Credentials;
 use crate::client::{Client, FetchError};
 use crate::clock::Clock;
 use crate::connector::ChangeDetection;
-use crate::json::{Map, Value, parse};
+use crate::json::{Ignored, Map, Value, parse};
 use crate::source::{Event, Events, Outcome, ReadState, Stopped};
 
 /// What all requests of a read have in common.
@@ -57,6 +57,8 @@ pub(super) struct Run<'r> {
     pub(super) no_parameters: &'r Map,
     /// Credentials that this poll need not try again.
     pub(super) refused: Option<&'r Refused>,
+    /// What does not make the version of a record, if versions are wanted with the records.
+    pub(super) hashing: Option<&'r Ignored>,
 }
 
 impl<'r> Run<'r> {
@@ -73,7 +75,11 @@ impl<'r> Run<'r> {
     where
         'r: 's,
     {
-        Run { stream, ..*self }
+        Run {
+            stream,
+            hashing: None,
+            ..*self
+        }
     }
 
     /// The judge of one request. `conditional` says whether 304 is an answer to it.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -491,7 +490,7 @@ impl Reading<'_, '_> {
             }
             self.tally.freshness = self.tally.freshness.max(Some(fresh));
         }
-        let mut records: Vec<Bytes> = page.records;
+        let mut records = page.records;
         let left = self
             .limit
             .map(|limit| limit.saturating_sub(self.tally.records));

@@ -12,8 +12,8 @@ use super::normalize::normalize;
 use super::template::Context;
 use super::transform::Transformation;
 use crate::document::{Node, Problem};
-use crate::json::{self, Map, Value};
-use crate::source::Rejected;
+use crate::json::{self, Ignored, Map, Value};
+use crate::source::{Record, Rejected};
 
 /// Everything that happens to records between the answer and the pipeline.
 #[derive(Debug, Clone)]
@@ -32,8 +32,8 @@ pub struct Selected {
     /// How many stood in the answer, before any was filtered out: page-counting paginators need
     /// it.
     pub extracted: usize,
-    /// Those that are kept, each a JSON object.
-    pub records: Vec<Bytes>,
+    /// Those that are kept.
+    pub records: Vec<Record>,
     /// Those that could not be handled.
     pub rejected: Vec<Rejected>,
 }
@@ -85,22 +85,25 @@ impl RecordSelector {
     /// Selects the records of the decoded documents of one answer.
     ///
     /// `context` offers `config`, `stream_slice` and `next_page_token`. Where nothing reads or
-    /// rewrites the records, they are slices of the answer and no tree is built.
+    /// rewrites the records, they are slices of the answer and no tree is built; they have their
+    /// versions then, if `hashing` says what does not make one.
     pub fn select(
         &self,
         documents: &[Bytes],
         context: &Context<'_>,
+        hashing: Option<&Ignored>,
     ) -> Result<Selected, ExtractError> {
         let path = self.extractor.path(context)?;
+        let hashing = hashing.filter(|_| !self.rewrites_records());
         let mut selected = Selected::default();
         for document in documents {
-            for slice in path.slices(document)? {
+            for slice in path.slices(document, hashing)? {
                 selected.extracted += 1;
                 match self.one(slice.clone(), context) {
                     Ok(Some(record)) => selected.records.push(record),
                     Ok(None) => {}
                     Err(reason) => selected.rejected.push(Rejected {
-                        data: slice,
+                        data: slice.into_data(),
                         reason,
                     }),
                 }
@@ -118,7 +121,11 @@ impl RecordSelector {
     }
 
     /// One record after all steps; `None` if it is filtered out. The error is for people.
-    pub(super) fn one(&self, slice: Bytes, context: &Context<'_>) -> Result<Option<Bytes>, String> {
+    pub(super) fn one(
+        &self,
+        slice: Record,
+        context: &Context<'_>,
+    ) -> Result<Option<Record>, String> {
         if slice.first() != Some(&b'{') {
             return Err("a record must be a JSON object".to_owned());
         }
@@ -132,7 +139,7 @@ impl RecordSelector {
         if !self.rewrites_records() {
             return Ok(Some(slice));
         }
-        Ok(Some(record.to_json().into()))
+        Ok(Some(Bytes::from(record.to_json()).into()))
     }
 
     fn filtered(&self, mut record: Value, context: &Context<'_>) -> Result<Option<Value>, String> {

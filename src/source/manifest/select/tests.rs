@@ -3,7 +3,7 @@
 use super::{RecordSelector, Selected};
 use crate::clock::Clock;
 use crate::document::parse_yaml;
-use crate::json::{Map, Value};
+use crate::json::{Ignored, Map, Value, canonical_hash};
 use crate::source::manifest::template::Context;
 
 fn select(selector: &str, transformations: &str, body: &str) -> Selected {
@@ -14,9 +14,17 @@ fn select(selector: &str, transformations: &str, body: &str) -> Selected {
     let selector = RecordSelector::build(&node, transformations.items(), None, false).unwrap();
     let config = Value::Object(Map::new());
     let context = Context::new(Clock::System).with("config", &config);
-    selector
-        .select(&[body.to_owned().into()], &context)
-        .unwrap()
+    let ignored = Ignored::default();
+    let selected = selector
+        .select(&[body.to_owned().into()], &context, Some(&ignored))
+        .unwrap();
+    // Found while the record was cut out, and only where it is what the pipeline would find.
+    for record in &selected.records {
+        let version = canonical_hash(record, &ignored).unwrap();
+        let expected = transformations.items().is_empty().then_some(version);
+        assert_eq!(record.version(), expected);
+    }
+    selected
 }
 
 fn shown(selected: &Selected) -> Vec<&str> {

@@ -47,7 +47,7 @@ fn extractor(item: &Value) -> Verdict {
     let documents = Decoder::Json
         .decode_as_the_reference(body, 1 << 20)
         .unwrap();
-    let slices = path.slices(&documents[0]);
+    let slices = path.slices(&documents[0], None);
     let values = slices.map(|records| {
         let records = records
             .iter()
@@ -127,7 +127,7 @@ fn selector(item: &Value) -> Verdict {
     let documents = Decoder::Json
         .decode(item.get("body").unwrap().to_json().into(), usize::MAX)
         .unwrap();
-    let selected = in_context(item, |context| selector.select(&documents, context));
+    let selected = in_context(item, |context| selector.select(&documents, context, None));
     let records = selected.map(|selected| {
         assert!(selected.rejected.is_empty(), "{:?}", selected.rejected);
         let records = selected.records.iter();

@@ -53,7 +53,7 @@ impl Pages<'_> {
         let mut selected = self
             .parts
             .selector
-            .select(&documents, &context)
+            .select(&documents, &context, self.run.hashing)
             .map_err(|error| unusable(&error))?;
         let lacks_list = self.lacks_list(&documents, &selected);
         if lacks_list && let Some(said) = error_in(&documents[0]) {
@@ -87,7 +87,7 @@ impl Pages<'_> {
                 documents: &documents,
                 extracted: selected.extracted,
                 kept: selected.records.len(),
-                last: last.as_ref(),
+                last: last.as_deref(),
                 token: self.token.as_ref(),
                 context: &context,
             };

@@ -14,11 +14,11 @@ use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::retriever::Run;
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::stream::Parts;
-use crate::source::{Deleted, Rejected, key_of};
+use crate::source::{Deleted, Record, Rejected, key_of};
 
 /// What became of a record that was asked for.
 enum Found {
-    Whole(Bytes),
+    Whole(Record),
     Rejected(Rejected),
     /// It was deleted after it was named.
     Gone(Deleted),
@@ -41,7 +41,7 @@ pub(in crate::source::manifest) async fn look_up(
     run: &Run<'_>,
     parts: &Parts,
     key: &str,
-) -> Result<Option<Bytes>, FetchError> {
+) -> Result<Option<Record>, FetchError> {
     let (Some(detail), [pointer]) = (parts.detail.as_deref(), &parts.key[..]) else {
         return Err(run.misconfigured("records cannot be asked for by their keys"));
     };
@@ -60,7 +60,10 @@ pub(in crate::source::manifest) async fn look_up(
         slice: &StreamSlice::default(),
         most: None,
     };
-    match details.whole(detail, named.to_json().into()).await? {
+    match details
+        .whole(detail, Bytes::from(named.to_json()).into())
+        .await?
+    {
         Found::Whole(record) => Ok(Some(record)),
         Found::Gone(_) | Found::Unwanted => Ok(None),
         Found::Rejected(Rejected { reason, .. }) => Err(FetchError::Unusable(run.named(&reason))),
@@ -72,10 +75,10 @@ impl Details<'_> {
     /// stay as they are.
     pub(super) async fn complete(
         &self,
-        records: Vec<Bytes>,
+        records: Vec<Record>,
         rejected: &mut Vec<Rejected>,
         deleted: &mut Vec<Deleted>,
-    ) -> Result<Vec<Bytes>, FetchError> {
+    ) -> Result<Vec<Record>, FetchError> {
         let Some(detail) = self.parts.detail.as_deref() else {
             return Ok(records);
         };
@@ -96,10 +99,11 @@ impl Details<'_> {
         Ok(whole)
     }
 
-    async fn whole(&self, detail: &Detail, named: Bytes) -> Result<Found, FetchError> {
+    async fn whole(&self, detail: &Detail, named: Record) -> Result<Found, FetchError> {
         let unusable = |error: &dyn std::fmt::Display| {
             FetchError::Unusable(self.run.named(&format!("the detail of a record: {error}")))
         };
+        let named = named.into_data();
         let record = parse(&named).map_err(|error| unusable(&error))?;
         let context = context(self.run, self.slice, None).with("record", &record);
         let request = detail
@@ -140,7 +144,7 @@ impl Details<'_> {
             .map_err(|error| unusable(&error))?;
         let mut selected = detail
             .selector
-            .select(&documents, &context)
+            .select(&documents, &context, self.run.hashing)
             .map_err(|error| unusable(&error))?;
         if let Some(rejected) = selected.rejected.pop() {
             return Ok(Found::Rejected(rejected));

@@ -14,14 +14,14 @@ use crate::source::manifest::feed::Deleted as Rule;
 use crate::source::manifest::select::Selected;
 use crate::source::manifest::template::{Binding, Context};
 use crate::source::manifest::tree;
-use crate::source::{Deleted, Rejected, key_of};
+use crate::source::{Deleted, Record, Rejected, key_of};
 
 /// Bytes of a token. Real ones have up to some thousand; it is part of the state.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 /// One thing that an answer says of a key.
 enum Mention {
-    Record(Bytes),
+    Record(Record),
     Gone(Deleted),
 }
 
@@ -63,7 +63,7 @@ impl Pages<'_> {
                 Some(rule) if is_gone => match self.gone(rule, &record) {
                     Ok(deleted) => mentions.gone(deleted),
                     Err(reason) => selected.rejected.push(Rejected {
-                        data: record,
+                        data: record.into_data(),
                         reason,
                     }),
                 },
@@ -74,10 +74,16 @@ impl Pages<'_> {
         if let Some((rule, list)) = rule.and_then(|rule| Some((rule, rule.list.as_ref()?))) {
             let path = list.path(context).map_err(|error| error.to_string())?;
             for document in documents {
-                for item in path.slices(document).map_err(|error| error.to_string())? {
+                for item in path
+                    .slices(document, None)
+                    .map_err(|error| error.to_string())?
+                {
                     match self.gone(rule, &item) {
                         Ok(deleted) => mentions.gone(deleted),
-                        Err(reason) => selected.rejected.push(Rejected { data: item, reason }),
+                        Err(reason) => selected.rejected.push(Rejected {
+                            data: item.into_data(),
+                            reason,
+                        }),
                     }
                 }
             }
@@ -163,7 +169,7 @@ struct Mentions {
 }
 
 impl Mentions {
-    fn record(&mut self, key: Option<String>, record: Bytes) {
+    fn record(&mut self, key: Option<String>, record: Record) {
         if let Some(key) = key {
             self.supersede(key);
         }
@@ -194,7 +200,7 @@ impl Mentions {
         }
     }
 
-    fn parts(self) -> (Vec<Bytes>, Vec<Deleted>) {
+    fn parts(self) -> (Vec<Record>, Vec<Deleted>) {
         let mut records = Vec::new();
         let mut deleted = Vec::new();
         for mention in self.all.into_iter().flatten() {
@@ -222,11 +228,11 @@ mod tests {
                 });
             } else {
                 let record = Bytes::copy_from_slice(key.as_bytes());
-                mentions.record(Some((*key).to_owned()), record);
+                mentions.record(Some((*key).to_owned()), record.into());
             }
         }
         let (records, deleted) = mentions.parts();
-        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let text = |record: &Record| String::from_utf8(record.to_vec()).unwrap();
         (
             records.iter().map(text).collect(),
             deleted.into_iter().map(|gone| gone.key).collect(),

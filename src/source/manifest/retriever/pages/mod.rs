@@ -31,7 +31,7 @@ use crate::source::manifest::requester::{shape, token_map};
 use crate::source::manifest::slice::StreamSlice;
 use crate::source::manifest::stream::Parts;
 use crate::source::manifest::template::{Binding, Context, Literal};
-use crate::source::{Deleted, Rejected};
+use crate::source::{Deleted, Record, Rejected};
 
 /// The name of the token in templates.
 pub(super) const TOKEN: &str = "token";
@@ -65,7 +65,7 @@ pub(super) struct Pages<'r> {
 /// One page.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    pub(super) records: Vec<Bytes>,
+    pub(super) records: Vec<Record>,
     pub(super) rejected: Vec<Rejected>,
     /// The provider says that the page is as it was.
     pub(super) not_modified: bool,
