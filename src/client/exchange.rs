@@ -95,7 +95,7 @@ impl Exchange {
         request: &Request,
         deadline: Instant,
     ) -> Result<(reqwest::Response, String), TransportError> {
-        let mut server = failure::server(&request.url);
+        let (server, mut proxy) = (failure::server(&request.url), None);
         address::check_url(&request.url, self.policy)
             .map_err(|refused| fail(TransportKind::Refused, refused.to_string()))?;
         let uri = request.url.as_str().parse::<Uri>().map_err(|error| {
@@ -109,13 +109,14 @@ impl Exchange {
             .as_ref()
             .map(|p| (p, p.matcher.intercept(&uri)))
         {
-            Some((proxied, Some(proxy))) => {
-                let proxy = proxy.uri().authority().map_or("?", |name| name.as_str());
-                server = format!("{server} (through the proxy {proxy})");
+            Some((proxied, Some(found))) => {
+                let authority = found.uri().authority();
+                proxy = Some(authority.map_or("?", |name| name.as_str()).to_owned());
                 &proxied.client
             }
             _ => &self.direct,
         };
+        let proxy = proxy.as_deref();
         let mut builder = client
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone());
@@ -123,10 +124,20 @@ impl Exchange {
             builder = builder.body(body.clone());
         }
         match timeout_at(deadline, builder.send()).await {
-            Ok(Ok(answer)) => Ok((answer, server)),
-            Ok(Err(error)) => Err(failure::before_answer(&error.without_url(), &server)),
+            Ok(Ok(answer)) => {
+                if let (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) =
+                    (answer.status(), proxy)
+                {
+                    return Err(failure::at_proxy(&server, proxy, failure::WANTS_PASSWORD));
+                }
+                Ok((answer, named(server, proxy)))
+            }
+            Ok(Err(error)) => {
+                let error = error.without_url();
+                Err(failure::before_answer(&error, &server, proxy))
+            }
             Err(_) => Err(failure::timeout(
-                &server,
+                &named(server, proxy),
                 self.request_timeout,
                 "did not answer",
             )),
@@ -223,6 +234,14 @@ impl Exchange {
                 "did not send its whole answer",
             )),
         }
+    }
+}
+
+/// The server, and through what it was asked.
+fn named(server: String, proxy: Option<&str>) -> String {
+    match proxy {
+        Some(proxy) => format!("{server} (through the proxy {proxy})"),
+        None => server,
     }
 }
 

@@ -23,15 +23,21 @@ pub(super) fn server(url: &Url) -> String {
     }
 }
 
-/// Why no answer began. `server` is the host as [`server`] names it, plus the proxy if there is
-/// one.
-pub(super) fn before_answer(error: &reqwest::Error, server: &str) -> TransportError {
+/// Why no answer began. `server` is the host as [`server`] names it; `proxy` is asked instead of it.
+pub(super) fn before_answer(
+    error: &reqwest::Error,
+    server: &str,
+    proxy: Option<&str>,
+) -> TransportError {
     let causes = causes(error);
     if let Some(refused) = find::<Refused>(&causes) {
         return fail(TransportKind::Refused, refused.to_string());
     }
     if let Some(error) = find::<rustls::Error>(&causes) {
         return fail(TransportKind::Tls, handshake(error, server));
+    }
+    if let Some(proxy) = proxy.filter(|_| error.is_connect()) {
+        return at_proxy(server, proxy, &why_no_connection(error, &causes));
     }
     if error.is_timeout() {
         // The library is told of no other limit than that on connecting.
@@ -59,6 +65,9 @@ pub(super) fn before_answer(error: &reqwest::Error, server: &str) -> TransportEr
         Some(io::ErrorKind::UnexpectedEof) => {
             format!("{server} closed the connection without an answer")
         }
+        _ if detail.contains("invalid HTTP version") => {
+            format!("{server} does not speak HTTP; is the port right?")
+        }
         _ if detail.contains("closed before message completed") => {
             format!("{server} closed the connection without an answer")
         }
@@ -70,6 +79,31 @@ pub(super) fn before_answer(error: &reqwest::Error, server: &str) -> TransportEr
         TransportKind::Lost
     };
     fail(kind, message)
+}
+
+/// A proxy does not lead to `server`.
+pub(super) fn at_proxy(server: &str, proxy: &str, why: &str) -> TransportError {
+    fail(
+        TransportKind::Connect,
+        format!("cannot reach {server} through the proxy {proxy}: {why}"),
+    )
+}
+
+/// What a proxy wants that answers 407.
+pub(super) const WANTS_PASSWORD: &str = "the proxy asks for a user name and a password; put them \
+                                         into its address, http://USER:PASSWORD@HOST:PORT";
+
+fn why_no_connection(error: &reqwest::Error, causes: &[&(dyn Error + 'static)]) -> String {
+    let detail = causes.last().map_or_else(String::new, ToString::to_string);
+    let kind = find::<io::Error>(causes).map(io::Error::kind);
+    match kind {
+        _ if detail.contains("proxy authorization required") => WANTS_PASSWORD.to_owned(),
+        _ if detail.contains("tunnel error") => "the proxy refuses to connect to it".to_owned(),
+        _ if error.is_dns() => format!("the proxy is not found: {}", name_lookup(&detail)),
+        _ if error.is_timeout() => "no connection in time".to_owned(),
+        Some(io::ErrorKind::ConnectionRefused) => "the proxy refuses the connection".to_owned(),
+        _ => detail,
+    }
 }
 
 /// Why an answer that began did not end.

@@ -38,7 +38,7 @@ fn parse_value(scanner: &mut Scanner<'_>, depth: u32) -> Result<Value, SyntaxErr
         Some(b't') => scanner.literal(b"true").map(|()| Value::Bool(true)),
         Some(b'f') => scanner.literal(b"false").map(|()| Value::Bool(false)),
         Some(b'n') => scanner.literal(b"null").map(|()| Value::Null),
-        _ => scanner.error("expected a value"),
+        _ => scanner.no_value(),
     }
 }
 

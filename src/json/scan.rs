@@ -190,6 +190,17 @@ impl<'b> Scanner<'b> {
         Ok(Self { bytes, at })
     }
 
+    /// There is no value where one must be.
+    pub(super) fn no_value<T>(&self) -> Result<T, SyntaxError> {
+        // What a login, a proxy or a server in maintenance sends to people.
+        let is_markup = self.bytes.get(self.at) == Some(&b'<');
+        self.error(if is_markup {
+            "it is a web page or other markup"
+        } else {
+            "expected a value"
+        })
+    }
+
     pub(super) fn error<T>(&self, what: &'static str) -> Result<T, SyntaxError> {
         let what = if self.at >= self.bytes.len() {
             "unexpected end of JSON"
@@ -379,7 +390,7 @@ impl<'b> Scanner<'b> {
                 Some(b't') => self.literal(b"true")?,
                 Some(b'f') => self.literal(b"false")?,
                 Some(b'n') => self.literal(b"null")?,
-                _ => return self.error("expected a value"),
+                _ => return self.no_value(),
             }
             loop {
                 if depth == 0 {

@@ -186,7 +186,7 @@ fn hash_value(
             .literal(b"false")
             .map(|()| mix(Tag::False, seed, &[])),
         Some(b'n') => scanner.literal(b"null").map(|()| mix(Tag::Null, seed, &[])),
-        _ => scanner.error("expected a value"),
+        _ => scanner.no_value(),
     }
 }
 

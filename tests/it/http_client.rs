@@ -281,7 +281,7 @@ async fn failures_to_connect_are_told_apart() {
         (
             speaks_other.url.to_string(),
             TransportKind::Lost,
-            "cannot get an answer",
+            "does not speak HTTP",
         ),
         (
             "http://no-such-host.invalid/".to_owned(),

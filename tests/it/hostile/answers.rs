@@ -1,8 +1,12 @@
 //! Answers that are none: slow, cut, of the wrong kind, without end.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::{connector, page, start};
 use crate::support::raw_http::{RawServer, Step, answer};
@@ -18,6 +22,10 @@ enum Mood {
     Silent,
     /// It announces more than it sends.
     Cuts,
+    /// Half of a compressed answer, with a length that fits.
+    Halves,
+    /// What is no compressed answer, though it says so.
+    Lies,
     /// It closes the connection without a word.
     Hangs,
     /// A page for people, with status 200.
@@ -60,6 +68,12 @@ impl Mood {
                 ),
                 Step::Close,
             ],
+            Self::Halves => {
+                let whole = gzipped(&r#"{"items":[{"id":1}],"next":null}"#.repeat(99));
+                let half = &whole[..whole.len() / 2];
+                answer("200 OK", "Content-Encoding: gzip\r\n", half)
+            }
+            Self::Lies => answer("200 OK", "Content-Encoding: gzip\r\n", "{\"items\": []}"),
             Self::Hangs => vec![Step::Close],
             Self::Page => answer(
                 "200 OK",
@@ -82,6 +96,12 @@ impl Mood {
     }
 }
 
+fn gzipped(text: &str) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
 async fn moody() -> (RawServer, Arc<Mutex<Mood>>) {
     let mood = Arc::new(Mutex::new(Mood::Well));
     let now = mood.clone();
@@ -100,7 +120,9 @@ async fn what_is_no_answer_loses_nothing_and_is_told() {
     scene.until_well();
     for (ill, words) in [
         (Mood::Cuts, "cut short"),
-        (Mood::Page, "JSON"),
+        (Mood::Halves, "cut short or damaged"),
+        (Mood::Lies, "cut short or damaged"),
+        (Mood::Page, "not valid JSON: it is a web page"),
         (Mood::Junk, "JSON"),
         (Mood::Encodes, "content encoding br"),
         (Mood::Repeats, "does not advance"),

@@ -88,6 +88,11 @@ async fn what_keeps_from_the_provider_is_said_in_words() {
             "is the address plain http://?".to_owned(),
         ),
         (
+            answering_hello_with(b"SSH-2.0-OpenSSH_9.0\r\n".to_vec()).replace("https", "http"),
+            69,
+            "does not speak HTTP".to_owned(),
+        ),
+        (
             "http://169.254.169.254/".to_owned(),
             78,
             "metadata".to_owned(),
@@ -131,6 +136,43 @@ async fn a_proxy_is_used_named_and_does_not_tell_its_password() {
         ran.log
     );
     assert!(!ran.log.contains("pr0xy-pass"), "{}", ran.log);
+}
+
+#[tokio::test]
+async fn what_a_proxy_refuses_is_said_of_the_proxy() {
+    for (status, words) in [
+        ("403 Forbidden", "the proxy refuses to connect to it"),
+        ("502 Bad Gateway", "the proxy refuses to connect to it"),
+        (
+            "407 Proxy Authentication Required",
+            "asks for a user name and a password",
+        ),
+    ] {
+        let proxy = RawServer::start(move |_, _| answer(status, "", "no")).await;
+        let authority = proxy.url.authority().to_owned();
+        let ran = check("https://api.test/", &[("HTTPS_PROXY", proxy.url.as_str())]).await;
+        let way = format!("cannot reach api.test through the proxy {authority}: ");
+        assert!(error(&ran).contains(&way), "{}", ran.log);
+        assert!(error(&ran).contains(words), "{}", ran.log);
+        assert_eq!(ran.code, Some(69), "{}", ran.log);
+        assert!(proxy.requests()[0].starts_with("CONNECT api.test:443 "));
+    }
+    // To plain addresses the proxy answers itself.
+    let proxy =
+        RawServer::start(|_, _| answer("407 Proxy Authentication Required", "", "no")).await;
+    let ran = check("http://api.test/", &[("HTTP_PROXY", proxy.url.as_str())]).await;
+    assert!(error(&ran).contains("asks for a user name"), "{}", ran.log);
+    for (proxy, words) in [
+        ("http://127.0.0.1:1", "the proxy refuses the connection"),
+        (
+            "http://no-such-proxy.invalid:3128",
+            "the proxy is not found",
+        ),
+    ] {
+        let ran = check("https://api.test/", &[("HTTPS_PROXY", proxy)]).await;
+        assert!(error(&ran).contains(words), "{proxy}: {}", ran.log);
+        assert_eq!(ran.code, Some(69), "{}", ran.log);
+    }
 }
 
 #[tokio::test]

@@ -236,3 +236,67 @@ async fn a_token_of_another_issuer_is_not_used_after_the_configuration_changed()
         assert_eq!(shown, format!("Bearer access-{CANARY}-51"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_family_that_is_revoked_is_told_by_every_worker_and_mended_by_a_new_token() {
+    let redis = RedisServer::start();
+    let (party, family) = strict(600, Duration::from_millis(100)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["one", "two"];
+    configure(directory.path(), &party, &names, &refresh_token(0));
+    let workers = names.map(|name| {
+        let ops = Ops::reserve();
+        let process = worker(directory.path(), &redis.url())
+            .env("CONNECTOR_WORKER_HTTP_ADDR", &ops.address())
+            .arg("--name")
+            .arg(name)
+            .start(name);
+        (name, process, ops)
+    });
+    let polls = |name: &str, ops: &Ops| {
+        let totals = &ops.connector(name)["totals"];
+        totals["successfulPolls"].as_u64().unwrap_or_default()
+    };
+    until("both read", || {
+        workers.iter().all(|(name, _, ops)| polls(name, ops) > 1)
+    })
+    .await;
+    // Somebody else used the grant: the issuer ends the family. The token is no new one, so that
+    // another is asked for.
+    sleep(Duration::from_millis(2500)).await;
+    family.lock().unwrap().revoked = true;
+    until("both are parked", || {
+        let parked =
+            |(name, _, ops): &(&str, Process, Ops)| ops.connector(name)["phase"] == "parked";
+        workers.iter().all(parked)
+    })
+    .await;
+    for (name, process, ops) in &workers {
+        let found = ops.connector(name);
+        assert_eq!(found["health"], "unhealthy");
+        let reasons = found["reasons"].to_string();
+        assert!(reasons.contains("authorise again"), "{reasons}");
+        assert!(!process.log().contains(CANARY), "{}", process.log());
+    }
+    let asked = party.asked_at("/token").len();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(party.asked_at("/token").len(), asked, "it is not hammered");
+    // The operator authorises again.
+    {
+        let mut family = family.lock().unwrap();
+        family.revoked = false;
+        family.generation += 100;
+    }
+    let token = refresh_token(family.lock().unwrap().generation);
+    configure(directory.path(), &party, &names, &token);
+    let before = workers.each_ref().map(|(name, _, ops)| polls(name, ops));
+    for (_, process, _) in &workers {
+        process.signal("HUP");
+    }
+    until("both read again", || {
+        let mut all = workers.iter().zip(before);
+        all.all(|((name, _, ops), before)| polls(name, ops) > before)
+    })
+    .await;
+    assert!(!family.lock().unwrap().revoked);
+}
