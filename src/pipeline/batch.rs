@@ -114,10 +114,10 @@ impl Batch {
 }
 
 /// The signal of a record that is gone.
-pub(super) fn deletion(key: &str, version: Version, time: String) -> Signal {
+pub(super) fn deletion(subject: &str, version: Version, time: String) -> Signal {
     Signal {
         kind: crate::signal::ChangeKind::Deleted,
-        subject: key.to_owned(),
+        subject: subject.to_owned(),
         version,
         time,
         data: Bytes::from_static(b"{}"),

@@ -1,5 +1,6 @@
 //! Records → changes: what is new, what differs, what was seen before.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,13 +10,13 @@ use super::versions::{KeyHash, TOMBSTONE, VersionTable, key_hash};
 use crate::connector::ChangeDetection;
 use crate::json::{self, Ignored, Pointer};
 use crate::signal::{ChangeKind, Signal, Version, Via};
-use crate::source::{Record, StreamSpec, key_of};
+use crate::source::{KeyRule, Record, StreamSpec};
 use crate::store::KnownVersion;
 
 /// How one stream's records are told apart.
 #[derive(Debug)]
 pub struct Rule {
-    subject: Vec<Pointer>,
+    key: KeyRule,
     time: Option<Pointer>,
     version: Vec<Pointer>,
     ignored: Arc<Ignored>,
@@ -76,7 +77,7 @@ impl Rule {
             .collect();
         let refresh = u16::try_from(detection.retention_days.div_ceil(4)).unwrap_or(u16::MAX);
         Self {
-            subject: rule.subject.clone(),
+            key: rule.into(),
             time: rule.time.clone(),
             version: rule
                 .version
@@ -124,8 +125,7 @@ impl Rule {
         now: Timestamp,
         via: Via,
     ) -> Detection {
-        let key = key.map_or_else(|| key_of(record, &self.subject), |key| Ok(key.to_owned()));
-        let key = match key {
+        let key = match self.key.key(record, key) {
             Ok(key) => key,
             Err(reason) => return Detection::Rejected(reason),
         };
@@ -198,7 +198,7 @@ impl Rule {
             } else {
                 ChangeKind::Created
             },
-            subject: key.clone(),
+            subject: self.subject(&key).into_owned(),
             version,
             time: rfc3339(instant.unwrap_or(now)),
             data: Bytes::clone(record),
@@ -215,7 +215,7 @@ impl Rule {
     /// Notes that a known record is still there, whatever became of its content; `false` when the
     /// record has no key.
     pub fn see(&self, record: &Bytes, table: &mut VersionTable) -> bool {
-        let Ok(key) = key_of(record, &self.subject) else {
+        let Ok(key) = self.key.key(record, None) else {
             return false;
         };
         table.see(key_hash(&key));
@@ -264,10 +264,7 @@ impl Rule {
         table: &VersionTable,
         received: Timestamp,
     ) -> Result<Option<Removal>, String> {
-        let key = match key {
-            Some(key) => key.to_owned(),
-            None => key_of(record, &self.subject)?,
-        };
+        let key = self.key.key(record, key)?;
         let Some(known) = table
             .get(key_hash(&key))
             .filter(|known| !known.is_tombstone())
@@ -294,6 +291,11 @@ impl Rule {
         }
     }
 
+    /// The subject of the record that is known by `key`.
+    pub fn subject<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        self.key.subject(key)
+    }
+
     /// Whether a record older than the published one is dropped.
     pub fn is_ordered(&self) -> bool {
         self.ordered
@@ -301,7 +303,7 @@ impl Rule {
 
     /// The key of a record, hashed, if it has one.
     pub fn key_hash(&self, record: &[u8]) -> Option<KeyHash> {
-        key_of(record, &self.subject).ok().map(|key| key_hash(&key))
+        self.key.key(record, None).ok().map(|key| key_hash(&key))
     }
 
     fn version(&self, record: &[u8]) -> Result<Version, json::SyntaxError> {

@@ -19,7 +19,7 @@ use crate::client::FetchError;
 use crate::json::{Ignored, Pointer};
 use crate::webhook::Webhooks;
 
-pub use key::key_of;
+pub use key::{KeyRule, key_of};
 pub use record::Record;
 
 /// One kind of record of a connector.
@@ -47,6 +47,9 @@ pub struct SignalRule {
     /// The key: one pointer gives a scalar subject, several a composite one, none the hash of the
     /// whole record. Default: the stream's `primary_key`.
     pub subject: Vec<Pointer>,
+    /// What tells the part of the stream that a record belongs to. It is kept with its key, so
+    /// that a part that was listed whole shows what is gone, and is no part of the subject.
+    pub within: Vec<Pointer>,
     /// The record's own update time.
     pub time: Option<Pointer>,
     /// Fields that make the version; empty: the whole record. A field that is an instant counts
@@ -72,6 +75,9 @@ pub struct ReadState {
     pub hashing: BTreeMap<Arc<str>, Arc<Ignored>>,
     /// Stop each stream after about this many records (`preview --limit`).
     pub limit: Option<u64>,
+    /// The second look at what seems to be gone: a stream that only a sweep shows it of is not
+    /// read, but swept.
+    pub again: bool,
 }
 
 /// What a read tells, in the order in which it happens.
@@ -129,6 +135,8 @@ pub struct WholePart {
     pub prefix: String,
     /// What is older, in milliseconds since 1970, was not asked for.
     pub since: Option<i64>,
+    /// Pages were counted: what is missing is gone when a second look misses it too.
+    pub is_counted: bool,
 }
 
 /// A record that is gone.

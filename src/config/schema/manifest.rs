@@ -169,7 +169,7 @@ fn reference() -> Value {
 /// `metadata.connector`
 fn connector() -> Value {
     let signal = object(&SIGNAL_KEYS, |key| match key {
-        "subject" | "version" | "ignore" => json!({
+        "subject" | "within" | "version" | "ignore" => json!({
             "type": ["string", "array"], "pattern": "^/", "items": { "type": "string", "pattern": "^/" }
         }),
         "time" | "freshness" => json!({ "type": "string", "pattern": "^/" }),
@@ -178,6 +178,7 @@ fn connector() -> Value {
     });
     let stream = object(&STREAM_KEYS, |key| match key {
         "part_key" => json!({ "type": "array", "items": { "type": "string" } }),
+        "oldest_first" => json!({ "type": "boolean" }),
         _ => json!({ "type": "object" }),
     });
     let health_check = object(&HEALTH_KEYS, |key| match key {

@@ -28,6 +28,7 @@ impl Cycle<'_> {
                 fields,
                 streams,
                 limit: None,
+                again: true,
                 ..ReadState::default()
             },
         );
@@ -61,7 +62,7 @@ impl Cycle<'_> {
         let progress = &mut self.streams[page.stream];
         progress.rejected += page.rejected.len() as u64;
         if let Some(table) = self.session.tables.get_mut(name) {
-            for record in &page.records {
+            for record in page.records.iter().chain(&page.seen) {
                 progress.rejected += u64::from(!progress.rule.see(record, table));
             }
         }
@@ -95,7 +96,7 @@ impl Cycle<'_> {
             | Outcome::Unchanged => {
                 self.streams[stream].held.clear();
                 self.warn(format!(
-                    "stream {name}: records moved while it was looked for those that seem to be gone; the next poll looks again"
+                    "stream {name}: records moved while it was looked for those that seem to be gone; they are looked for again later"
                 ));
                 Ok(())
             }

@@ -24,16 +24,27 @@ const STATE_AT_ONCE: usize = 1000;
 
 /// Parts of a stream that were listed whole: what their keys begin with, and since when.
 #[derive(Default)]
-pub(super) struct WholeParts(BTreeMap<String, Option<i64>>);
+pub(super) struct WholeParts {
+    parts: BTreeMap<String, Option<i64>>,
+    is_counted: bool,
+}
 
 impl WholeParts {
     pub(super) fn extend(&mut self, part: Option<WholePart>) {
-        self.0.extend(part.map(|part| (part.prefix, part.since)));
+        if let Some(part) = part {
+            self.is_counted |= part.is_counted;
+            self.parts.insert(part.prefix, part.since);
+        }
+    }
+
+    /// Whether pages were counted, so that a second look has to confirm what is gone.
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_counted
     }
 
     /// The oldest instant that any of them was listed from; `None` where there are none.
     pub(super) fn since(&self) -> Option<i64> {
-        let since = self.0.values().map(|since| since.unwrap_or(i64::MIN));
+        let since = self.parts.values().map(|since| since.unwrap_or(i64::MIN));
         since.min()
     }
 
@@ -41,10 +52,10 @@ impl WholeParts {
     fn hold(&self, key: &str, known: &KnownVersion) -> bool {
         // No key of a part begins with that of another.
         let upto = (Bound::Unbounded, Bound::Included(key));
-        if self.0.contains_key("") {
+        if self.parts.contains_key("") {
             return true;
         }
-        let before = self.0.range::<str, _>(upto).next_back();
+        let before = self.parts.range::<str, _>(upto).next_back();
         before.is_some_and(|(prefix, since)| {
             key.starts_with(prefix)
                 && since.is_none_or(|since| known.instant.is_some_and(|at| at >= since))
@@ -136,7 +147,8 @@ impl Cycle<'_> {
                 }
                 let time = rfc3339(self.pipeline.clock.now());
                 let publish = publish && known.version != TOMBSTONE;
-                let signal = publish.then(|| deletion(&key, known.version, time));
+                let rule = &self.streams[stream].rule;
+                let signal = publish.then(|| deletion(&rule.subject(&key), known.version, time));
                 self.batch.delete(field, signal);
                 if let Some(table) = self.session.tables.get_mut(name) {
                     table.remove(key_hash(&key));

@@ -155,6 +155,7 @@ impl<'c> Cycle<'c> {
                 streams: self.pipeline.config.streams.clone(),
                 hashing: self.hashing(),
                 limit: self.pipeline.limit,
+                again: false,
             },
         );
         if let Some(since) = self.started.checked_sub(LISTING_LAG) {
@@ -279,7 +280,7 @@ impl<'c> Cycle<'c> {
         self.report.summary.not_modified += u64::from(page.not_modified);
         self.report.summary.fetched += fetched;
 
-        self.delete_named(&name, page.deleted).await?;
+        self.delete_named(page.stream, &name, page.deleted).await?;
         for record in &page.seen {
             if let Some(table) = self.session.tables.get_mut(&name) {
                 let progress = &mut self.streams[page.stream];
@@ -391,8 +392,12 @@ impl<'c> Cycle<'c> {
                 .get(&name)
                 .is_some_and(|table| table.misses(since))
         {
-            let all = self.delete_vanished(stream, &name, Some(&whole)).await?;
-            state.retain(|_| all);
+            if whole.is_counted() {
+                self.unconfirmed.push(stream);
+            } else {
+                let all = self.delete_vanished(stream, &name, Some(&whole)).await?;
+                state.retain(|_| all);
+            }
         }
         match outcome {
             Outcome::Complete if finds_deletions => {

@@ -40,6 +40,7 @@ impl Cycle<'_> {
     /// Publishes what `deleted` names, as far as it was known, and forgets its versions.
     pub(super) async fn delete_named(
         &mut self,
+        stream: usize,
         name: &Arc<str>,
         deleted: Vec<Deleted>,
     ) -> Result<(), CycleError> {
@@ -110,7 +111,8 @@ impl Cycle<'_> {
                 self.launch().await?;
             }
             let time = rfc3339(self.pipeline.clock.now());
-            let signal = publish.then(|| deletion(&key, known.version, time));
+            let rule = &self.streams[stream].rule;
+            let signal = publish.then(|| deletion(&rule.subject(&key), known.version, time));
             self.batch.delete(version_field(name, &key), signal);
             self.batch_since.get_or_insert_with(Instant::now);
             if let Some(table) = self.session.tables.get_mut(name) {

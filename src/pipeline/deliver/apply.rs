@@ -110,7 +110,7 @@ impl Work<'_> {
             .copied()
             .flatten()
             .filter(|_| publish)
-            .map(|known| deletion(&key, known.version, rfc3339(now)));
+            .map(|known| deletion(&rule.subject(&key), known.version, rfc3339(now)));
         self.session.note_delivered(name, &key);
         if let Some(table) = self.session.tables.get_mut(name) {
             rule.forget(&key, tombstone, table);

@@ -262,6 +262,7 @@ fn pushed((name, signal): &(Arc<str>, SignalMetadata)) -> StreamSpec {
             time: signal.time.clone(),
             version: signal.version.clone(),
             ignore: signal.ignore.clone(),
+            within: signal.within.clone(),
             ordered: signal.ordered,
         },
         lists_everything: false,

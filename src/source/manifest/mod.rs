@@ -145,6 +145,7 @@ impl ManifestSource {
             clock: self.clock,
             secrets: &self.secrets,
             refusals: &self.manifest.metadata.refusals,
+            lookback: None,
             no_parameters: &self.no_parameters,
             refused: None,
             hashing: None,

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use super::ManifestSource;
 use super::catalog::Manifest;
 use super::errors::Verdicts;
+use super::slice::StreamSlice;
 use super::template::Template;
 use crate::client::{FetchError, Judge, Response, TransportError, Verdict};
 use crate::connector::WebhookConfig;
@@ -128,7 +129,11 @@ impl ManifestSource {
             return Ok(Some(record));
         };
         let run = self.run(stream);
-        let selected = built.parts.selector.one(record.into(), &run.context())?;
+        // Of no partition: transformations may look at it.
+        let slice = StreamSlice::default();
+        let mut context = run.context();
+        context.set("stream_slice", slice.view());
+        let selected = built.parts.selector.one(record.into(), &context)?;
         Ok(selected.map(Record::into_data))
     }
 }

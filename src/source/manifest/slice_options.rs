@@ -63,6 +63,11 @@ impl SliceOptions {
         self.0.is_empty()
     }
 
+    /// Whether the bounds of a window are sent.
+    pub(super) fn sends_window(&self) -> bool {
+        self.0.iter().any(|option| option.of_cursor)
+    }
+
     pub(super) fn add(
         &mut self,
         node: &Node,

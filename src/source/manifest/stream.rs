@@ -41,6 +41,11 @@ pub(super) struct Parts {
     pub(super) is_data_feed: bool,
     /// The provider does not filter; what was read before is dropped here.
     pub(super) filters_here: bool,
+    /// A window of the cursor changes what is asked for or kept; otherwise the cursor only keeps
+    /// how far parents were read.
+    pub(super) asks_by_date: bool,
+    /// Records come in the order of the cursor.
+    pub(super) oldest_first: bool,
     /// Pages that may be on their way at once, where their numbers are known in advance.
     pub(super) ahead: usize,
     pub(super) freshness: Option<Pointer>,
@@ -70,6 +75,8 @@ pub(super) struct Parts {
     pub(super) part_key: Vec<Expr>,
     /// Statuses of tolerated refusals that mean that a slice has no such records.
     pub(super) skips: Vec<u16>,
+    /// Statuses of tolerated refusals that mean that a slice holds nothing.
+    pub(super) empties: Vec<u16>,
 }
 
 impl Parts {
@@ -232,6 +239,10 @@ impl Builder<'_> {
         }
         let flag_of = |key| incremental.map_or(Ok(false), |node| flag(node, key));
         let is_data_feed = flag_of("is_data_feed")?;
+        let filters_here = is_data_feed || flag_of("is_client_side_incremental")?;
+        let asks_by_date = filters_here
+            || slice_options.sends_window()
+            || incremental.is_some_and(|cursor| names_window(retriever, cursor));
         Ok(Parts {
             requester: Requester::build(required(retriever, "requester")?, self.config, self.mode)?,
             paginator: match optional(retriever, "paginator") {
@@ -270,7 +281,9 @@ impl Builder<'_> {
                 "ignore_stream_slicer_parameters_on_paginated_requests",
             )?,
             is_data_feed,
-            filters_here: is_data_feed || flag_of("is_client_side_incremental")?,
+            filters_here,
+            asks_by_date,
+            oldest_first: false,
             ahead: self.ahead,
             freshness: signal.and_then(|signal| signal.freshness.clone()),
             record_path: record_path(retriever),
@@ -288,6 +301,7 @@ impl Builder<'_> {
             sweep: None,
             part_key: Vec::new(),
             skips: signal.map(|signal| signal.skip.clone()).unwrap_or_default(),
+            empties: Vec::new(),
         })
     }
 
@@ -383,6 +397,23 @@ impl Builder<'_> {
     }
 }
 
+/// Whether a template of the retriever's own may see the bounds of a window.
+fn names_window(retriever: &Node, cursor: &Node) -> bool {
+    let name = |field, usual| cursor.get(field).and_then(Node::as_str).unwrap_or(usual);
+    let names = [
+        "stream_interval",
+        name("partition_field_start", "start_time"),
+        name("partition_field_end", "end_time"),
+    ];
+    // Parents have cursors of their own.
+    let own = retriever.entries().iter();
+    own.filter(|entry| entry.key != "partition_router")
+        .any(|entry| {
+            let text = entry.value.to_value().to_string();
+            names.iter().any(|name| text.contains(name))
+        })
+}
+
 /// What the pipeline needs to know of a stream.
 pub(super) fn spec(
     name: &Arc<str>,
@@ -414,6 +445,7 @@ pub(super) fn spec(
             time: signal.time,
             version: signal.version,
             ignore: signal.ignore,
+            within: signal.within,
             ordered: signal.ordered,
         },
         later_counts: is_fed,

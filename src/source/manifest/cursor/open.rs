@@ -8,7 +8,7 @@ use super::super::datetime::{DateTime, Span};
 use super::clamp::Target;
 use super::count::{is_endless, of_number};
 use super::{CursorError, DateError, Progress, Windows};
-use crate::json::{self, Pointer, Value};
+use crate::json::{self, Map, Pointer, Value};
 
 /// A day: also what a provider's local times, read as UTC, may be ahead.
 const CLOCK_SKEW_MICROS: i64 = 86_400_000_000;
@@ -209,6 +209,17 @@ impl OpenCursor {
     }
 
     /// A value as the provider spells it.
+    /// The bounds of a window that begins at `from` instead; `None` where that is not later.
+    pub fn slice_from(&self, bounds: &Map, from: DateTime) -> Option<Map> {
+        let start = &self.parts.fields[0];
+        let before = self.parse(bounds.get(start)?).ok()?;
+        let spelled = self.spell(from).ok()?;
+        let after = self.parse(&spelled).ok()?;
+        let mut later = bounds.clone();
+        later.insert(start.clone(), spelled);
+        (after.epoch_micros() > before.epoch_micros()).then_some(later)
+    }
+
     pub(super) fn spell(&self, date: DateTime) -> Result<Value, CursorError> {
         match &self.parts.spelling {
             Spelling::Date { format, .. } => match date.format(format) {

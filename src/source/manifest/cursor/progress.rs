@@ -32,6 +32,8 @@ pub(super) struct Interval {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Observed {
     latest: Option<DateTime>,
+    /// A record was older than one before it.
+    is_unordered: bool,
 }
 
 impl Observed {
@@ -46,7 +48,23 @@ impl Observed {
         self.latest
     }
 
+    /// The same, with what was read after it.
+    #[must_use]
+    pub fn and(mut self, after: Self) -> Self {
+        if let Some(latest) = after.latest {
+            self.value(latest);
+        }
+        self
+    }
+
+    /// The latest record, if none was older than one before it: what follows is no older.
+    pub fn ordered_until(&self) -> Option<DateTime> {
+        self.latest.filter(|_| !self.is_unordered)
+    }
+
     fn value(&mut self, value: DateTime) {
+        let is_older = |latest: DateTime| value.epoch_micros() < latest.epoch_micros();
+        self.is_unordered |= self.latest.is_some_and(is_older);
         self.latest = Some(self.latest.map_or(value, |latest| later(latest, value)));
     }
 }

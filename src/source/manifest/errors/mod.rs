@@ -27,7 +27,7 @@ use filter::Filter;
 pub(super) use condition::Condition;
 pub(super) use message::{Secrets, provider_message};
 pub(super) use reference::{Renewal, Tries};
-pub(super) use refusal::Refusals;
+pub(super) use refusal::{OptionalParameters, Refusals};
 pub(super) use verdict::Verdicts;
 
 /// What to do with an answer.
@@ -130,24 +130,38 @@ impl ErrorHandler {
         Ok(last.unwrap_or_else(|| default_resolution(response)))
     }
 
-    /// As [`resolve`](Self::resolve), except that a filter's rate limit is not overruled by the
-    /// defaults of a later handler.
+    /// As [`resolve`](Self::resolve), except that a filter's rate limit, or its failure of an answer
+    /// that looks like success, is not overruled by the defaults of a later handler.
     fn resolve_for_worker(
         &self,
         response: &Response,
         context: &Context<'_>,
     ) -> Result<Resolution, EvalError> {
         let body = filter::Body::new(response);
+        let mut failure = None;
         for (index, handler) in self.handlers.iter().enumerate() {
             match handler.matching(index, response, &body, context)? {
-                Some(resolution) if resolution.action == Action::RateLimited => {
+                Some(resolution)
+                    if resolution.action == Action::RateLimited && failure.is_none() =>
+                {
                     return Ok(resolution);
                 }
-                Some(_) => break,
+                Some(resolution)
+                    if resolution.action == Action::Fail && response.status.is_success() =>
+                {
+                    failure.get_or_insert(resolution);
+                }
+                Some(_) => {
+                    failure = None;
+                    break;
+                }
                 None => {}
             }
         }
-        self.resolve(response, context)
+        match failure {
+            Some(resolution) => Ok(resolution),
+            None => self.resolve(response, context),
+        }
     }
 
     /// The strategies that apply: those of the handler whose filter matched. Where none did, those

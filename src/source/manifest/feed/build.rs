@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::overlay::{over_requester, over_retriever, requester_of, with};
 use super::{
     CursorRules, DeletionRules, Deletions, Detail, DetailRules, Feed, ListingRules, Marks, Start,
-    StreamRules, Sweep,
+    StreamRules, Sweep, Way,
 };
 use crate::document::{Kind, Node, Problem};
 use crate::source::manifest::fields::{list, optional, problem};
@@ -62,17 +62,43 @@ impl Builder<'_> {
                 "give the stream a primary_key, or signals a subject",
             ));
         }
+        parts.oldest_first = rules.oldest_first;
         parts.part_key.clone_from(&rules.part_key);
         if !parts.part_key.is_empty() {
             check_part_key(node, &parts, signal)?;
+        }
+        let is_within = signal.is_some_and(|signal| !signal.within.is_empty());
+        let is_named =
+            rules.deleted.is_some() || rules.deletions.is_some() || rules.cursor.is_some();
+        if is_within && is_named {
+            return Err(problem(
+                node.at,
+                "what is said to be deleted does not say which part it was within",
+                "remove within, or cursor, deleted and deletions",
+            ));
         }
         if let Some(deletions) = &rules.deletions {
             parts.deletions = Some(Box::new(self.deletions(node, signal, deletions)?));
         }
         if let Some(sweep) = &rules.sweep {
+            let way = match &sweep.lookback {
+                None => {
+                    let mut parts = self.beside(node, signal, &sweep.retriever)?;
+                    parts.empties.clone_from(&sweep.empty);
+                    Way::Keys(parts)
+                }
+                Some(_) if parts.cursor.is_none() => {
+                    return Err(problem(
+                        sweep.retriever.at,
+                        "lookback of a stream that is not read by dates",
+                        "remove the sweep, or give the stream an incremental_sync",
+                    ));
+                }
+                Some(lookback) => Way::LookingBack(lookback.clone()),
+            };
             parts.sweep = Some(Box::new(Sweep {
                 every: sweep.every.clone(),
-                parts: self.beside(node, signal, &sweep.retriever)?,
+                way,
             }));
         }
         if let Some(cursor) = cursor {
@@ -184,11 +210,19 @@ fn check_part_key(
     parts: &Parts,
     signal: Option<&SignalMetadata>,
 ) -> Result<(), Problem> {
-    if parts.key.len() <= parts.part_key.len() {
+    let within = signal.map_or(0, |signal| signal.within.len());
+    if within == 0 && parts.key.len() <= parts.part_key.len() {
         return Err(problem(
             node.at,
             "part_key names the whole key of a record",
-            "give signals a subject with more parts than part_key",
+            "give signals a subject with more parts than part_key, or within",
+        ));
+    }
+    if within > 0 && within != parts.part_key.len() {
+        return Err(problem(
+            node.at,
+            "part_key and within name parts of another number",
+            "let within point to what part_key says",
         ));
     }
     if parts.cursor.is_some() && !signal.is_some_and(|signal| signal.ordered) {

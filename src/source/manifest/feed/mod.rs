@@ -33,6 +33,8 @@ pub(super) struct StreamRules {
     pub(super) deletions: Option<DeletionRules>,
     pub(super) listing: Option<ListingRules>,
     pub(super) sweep: Option<SweepRules>,
+    /// Records come in the order of the cursor.
+    pub(super) oldest_first: bool,
     /// First parts of the key of every record of a partition.
     pub(super) part_key: Vec<Expr>,
     /// Identifies what is read, together with the stream itself.
@@ -81,6 +83,9 @@ pub(super) struct ListingRules {
 #[derive(Debug, Clone)]
 pub(super) struct SweepRules {
     every: Expr,
+    lookback: Option<Expr>,
+    /// Statuses of tolerated refusals that mean that a part holds nothing any more.
+    empty: Vec<u16>,
     retriever: Node,
 }
 
@@ -121,12 +126,21 @@ pub(super) struct Deletions {
     pub(super) parts: Parts,
 }
 
-/// A listing of every record, read now and then only to see which are still there.
+/// What is read now and then, because it costs too much for each poll.
 #[derive(Debug, Clone)]
 pub(super) struct Sweep {
     /// Time between two.
     pub(super) every: Expr,
-    pub(super) parts: Parts,
+    pub(super) way: Way,
+}
+
+/// How a stream is swept.
+#[derive(Debug, Clone)]
+pub(super) enum Way {
+    /// By a listing of every record, only to see which are still there.
+    Keys(Parts),
+    /// By the stream itself, read so far back.
+    LookingBack(Expr),
 }
 
 /// A request whose answer holds the first token.

@@ -14,12 +14,13 @@ use crate::source::manifest::resolve::resolve_part;
 use crate::source::manifest::support::first_unsupported;
 
 /// Keys of `metadata.connector.streams.<stream>`.
-pub(in crate::source::manifest) const STREAM_KEYS: [&str; 7] = [
+pub(in crate::source::manifest) const STREAM_KEYS: [&str; 8] = [
     "cursor",
     "deleted",
     "detail",
     "deletions",
     "listing",
+    "oldest_first",
     "part_key",
     "sweep",
 ];
@@ -91,6 +92,7 @@ impl Reader {
             deletions: None,
             listing: None,
             sweep: None,
+            oldest_first: false,
             part_key: Vec::new(),
             value: node.to_value(),
         };
@@ -102,6 +104,9 @@ impl Reader {
                 "deletions" => rules.deletions = self.deletions(&place, value),
                 "listing" => rules.listing = self.listing(&place, value, node),
                 "sweep" => rules.sweep = self.sweep(&place, value, node),
+                "oldest_first" => {
+                    rules.oldest_first = self.flag(key, value).unwrap_or_default();
+                }
                 "part_key" => rules.part_key = self.part_key(value, node),
                 _ => rules.detail = self.detail(&place, value),
             }
@@ -249,8 +254,24 @@ impl Reader {
     }
 
     fn sweep(&mut self, place: &str, node: &Node, owner: &Node) -> Option<SweepRules> {
-        let known = [&LISTING_KEYS[..], &["every"]].concat();
+        let known = [&LISTING_KEYS[..], &["every", "lookback", "empty"]].concat();
         let retriever = self.retriever(place, "sweep", node, &known);
+        let lookback = match node.get("lookback") {
+            Some(lookback) => Some(self.expr("lookback", lookback, owner)?),
+            None => None,
+        };
+        if lookback.is_some()
+            && let Some(other) = node
+                .entries()
+                .iter()
+                .find(|entry| LISTING_KEYS.contains(&&*entry.key))
+        {
+            self.complain(
+                other.key_at,
+                format!("{place}.sweep has a lookback beside {}", other.key),
+                "keep one: the stream is read further back, or its keys are listed",
+            );
+        }
         let Some(every) = node.get("every") else {
             self.complain(
                 node.at,
@@ -261,6 +282,11 @@ impl Reader {
         };
         Some(SweepRules {
             every: self.expr("every", every, owner)?,
+            lookback,
+            empty: match node.get("empty") {
+                Some(empty) => self.statuses("empty", empty),
+                None => Vec::new(),
+            },
             retriever: retriever?,
         })
     }
@@ -369,7 +395,13 @@ impl Reader {
         }
     }
 
-    fn condition(&mut self, place: &str, key: &str, node: &Node) -> Option<Condition> {
+    /// What an answer must be for something to hold.
+    pub(in crate::source::manifest) fn condition(
+        &mut self,
+        place: &str,
+        key: &str,
+        node: &Node,
+    ) -> Option<Condition> {
         let place = format!("{place}.{key}");
         let said = self.members(&place, node, &Condition::KEYS);
         if said.is_empty() && matches!(node.kind, Kind::Map(_)) && node.entries().is_empty() {
@@ -402,7 +434,12 @@ impl Reader {
         }
         let mut retriever = node.clone();
         if let Kind::Map(entries) = &mut retriever.kind {
-            entries.retain(|entry| !matches!(&*entry.key, "reset_when" | "when" | "every"));
+            entries.retain(|entry| {
+                !matches!(
+                    &*entry.key,
+                    "reset_when" | "when" | "every" | "lookback" | "empty"
+                )
+            });
         }
         self.supported(resolve_part("SimpleRetriever", &retriever))
     }
@@ -470,6 +507,24 @@ metadata:
         detail: { requester: { path: "/a/{{ record.id }}" }, gone_when: { http_codes: [404] } }
 "#;
         assert_eq!(problems(rules), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_sweep_lists_keys_or_looks_back() {
+        let rules = r#"      a:
+        oldest_first: true
+        sweep: { every: P1D, empty: [410], requester: { request_parameters: { fields: id } } }
+"#;
+        assert_eq!(problems(rules), Vec::<String>::new());
+        let rules = r#"      a:
+        sweep: { every: P1D, lookback: P7D, requester: { path: /b } }
+"#;
+        assert_eq!(
+            problems(rules),
+            [
+                "m.yaml:13:45: streams.a.sweep has a lookback beside requester (keep one: the stream is read further back, or its keys are listed)"
+            ]
+        );
     }
 
     #[test]

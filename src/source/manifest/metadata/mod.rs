@@ -56,6 +56,8 @@ pub struct Metadata {
 pub struct SignalMetadata {
     /// The key; replaces `primary_key`.
     pub subject: Option<Vec<Pointer>>,
+    /// What tells the part of the stream that a record belongs to, where the subject does not.
+    pub within: Vec<Pointer>,
     /// The record's own update time.
     pub time: Option<Pointer>,
     /// Fields that make the version.
@@ -146,8 +148,9 @@ pub(crate) const CONNECTOR_KEYS: [&str; 15] = [
     "documentation_url",
 ];
 /// Keys of `metadata.connector.signals.<stream>`.
-pub(crate) const SIGNAL_KEYS: [&str; 11] = [
+pub(crate) const SIGNAL_KEYS: [&str; 12] = [
     "subject",
+    "within",
     "time",
     "version",
     "ignore",
@@ -160,7 +163,7 @@ pub(crate) const SIGNAL_KEYS: [&str; 11] = [
     "requires",
 ];
 /// Keys of `metadata.connector.streams.<stream>`.
-pub(crate) const STREAM_KEYS: [&str; 7] = super::feed::STREAM_KEYS;
+pub(crate) const STREAM_KEYS: [&str; 8] = super::feed::STREAM_KEYS;
 /// Keys of `metadata.connector.health_check`.
 pub(crate) const HEALTH_KEYS: [&str; 9] = [
     "path",

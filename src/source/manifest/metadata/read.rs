@@ -8,7 +8,7 @@ use super::{
     Metadata, SIGNAL_KEYS, SignalMetadata,
 };
 use crate::document::{Kind, Node, Position, Problem};
-use crate::source::manifest::errors::Refusals;
+use crate::source::manifest::errors::{OptionalParameters, Refusals};
 use crate::source::manifest::methods::{AuthMethods, Method};
 use crate::source::manifest::template::Template;
 use crate::webhook;
@@ -16,7 +16,8 @@ use crate::webhook;
 const AUTH_KEYS: [&str; 2] = ["select", "methods"];
 const METHOD_KEYS: [&str; 3] = ["fields", "optional", "authenticator"];
 const CREDENTIALS_KEYS: [&str; 4] = ["path", "identity", "permissions", "expires"];
-const REFUSAL_KEYS: [&str; 2] = ["credentials", "permission"];
+const REFUSAL_KEYS: [&str; 3] = ["credentials", "permission", "parameters"];
+const PARAMETER_KEYS: [&str; 2] = ["names", "when"];
 
 /// Reads `metadata.connector` of a manifest. `streams` are the names that `signals` may use.
 pub(in crate::source::manifest) fn read(
@@ -130,6 +131,7 @@ impl Reader {
         for (key, _, value) in self.members(&place, node, &SIGNAL_KEYS) {
             match key {
                 "subject" => signal.subject = Some(self.pointers(key, value)),
+                "within" => signal.within = self.pointers(key, value),
                 "time" => signal.time = self.pointer(key, value),
                 "version" => signal.version = self.pointers(key, value),
                 "ignore" => signal.ignore = self.pointers(key, value),
@@ -285,14 +287,36 @@ impl Reader {
     fn refusals(&mut self, node: &Node) -> Refusals {
         let mut refusals = Refusals::default();
         for (key, _, value) in self.members("refusals", node, &REFUSAL_KEYS) {
-            let predicate = self.template(key, value);
-            if key == "credentials" {
-                refusals.credentials = predicate;
-            } else {
-                refusals.permission = predicate;
+            match key {
+                "credentials" => refusals.credentials = self.template(key, value),
+                "permission" => refusals.permission = self.template(key, value),
+                _ => refusals.parameters = self.optional_parameters(value),
             }
         }
         refusals
+    }
+
+    fn optional_parameters(&mut self, node: &Node) -> Option<OptionalParameters> {
+        let place = "refusals.parameters";
+        let (mut names, mut when) = (Vec::new(), None);
+        for (key, _, value) in self.members(place, node, &PARAMETER_KEYS) {
+            match key {
+                "names" => {
+                    let texts = value.items().iter().map(|item| self.text(key, item));
+                    names = texts.collect::<Option<_>>().unwrap_or_default();
+                }
+                _ => when = self.condition(place, key, value),
+            }
+        }
+        if names.is_empty() || node.get("when").is_none() {
+            self.complain(
+                node.at,
+                format!("{place} lacks names or when"),
+                "say which parameters they are, and when they are refused: \
+                 { names: [pagination], when: { http_codes: [405] } }",
+            );
+        }
+        Some(OptionalParameters { names, when: when? })
     }
 }
 
@@ -379,7 +403,8 @@ metadata:
 metadata:
   connector:
     default_streams: [issue]
-    signals: { issues: { skip: [200] } }
+    signals: { issues: { skip: [302] } }
+    refusals: { parameters: { names: [] } }
 ",
         )
         .unwrap_err();
@@ -387,7 +412,8 @@ metadata:
             problems,
             [
                 ":4:23: unknown stream \"issue\" (did you mean \"issues\"?)",
-                ":5:33: skip is a number (make it a status of HTTP from 400 to 499)",
+                ":5:33: skip is a number (make it 200, or a status of HTTP from 400 to 499)",
+                ":6:29: refusals.parameters lacks names or when (say which parameters they are, and when they are refused: { names: [pagination], when: { http_codes: [405] } })",
             ]
         );
     }

@@ -95,7 +95,7 @@ impl Reader {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
-    pub(super) fn flag(&mut self, key: &str, node: &Node) -> Option<bool> {
+    pub(in crate::source::manifest) fn flag(&mut self, key: &str, node: &Node) -> Option<bool> {
         if let Kind::Bool(flag) = node.kind {
             return Some(flag);
         }
@@ -149,15 +149,15 @@ impl Reader {
         }
     }
 
-    /// Statuses of refusals.
-    pub(super) fn statuses(&mut self, key: &str, node: &Node) -> Vec<u16> {
+    /// Statuses of refusals; some providers refuse with 200 and an error in the body.
+    pub(in crate::source::manifest) fn statuses(&mut self, key: &str, node: &Node) -> Vec<u16> {
         let mut statuses = Vec::new();
         for item in node.items() {
             match item.kind {
-                Kind::Int(status @ 400..=499) => {
+                Kind::Int(status @ (200 | 400..=499)) => {
                     statuses.extend(u16::try_from(status).ok());
                 }
-                _ => self.wrong(key, item, "a status of HTTP from 400 to 499"),
+                _ => self.wrong(key, item, "200, or a status of HTTP from 400 to 499"),
             }
         }
         if node.items().is_empty() {

@@ -322,16 +322,28 @@ fn is_numbers(token: &str) -> bool {
             .all(|part| part.trim_start_matches('-').parse::<u32>().is_ok())
 }
 
-/// Whether an address asks for a numbered page.
+/// Whether an address asks for a numbered page. Beside a key to go on from, a number is only told
+/// along.
 fn counts_pages(address: &str) -> bool {
     let query = address.split_once('?').map_or("", |(_, query)| query);
-    url::form_urlencoded::parse(query.as_bytes()).any(|(name, value)| {
-        let name = name.to_ascii_lowercase();
-        matches!(
-            name.as_str(),
-            "page" | "offset" | "start" | "startat" | "skip" | "page[number]" | "page[offset]"
-        ) && value.parse::<u64>().is_ok()
-    })
+    let mut is_counted = false;
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let is_number = value.parse::<u64>().is_ok();
+        match name.to_ascii_lowercase().as_str() {
+            "page" | "offset" | "start" | "startat" | "skip" | "page[number]" | "page[offset]" => {
+                is_counted |= is_number;
+            }
+            "id_after" => return false,
+            "cursor" | "after" if !value.is_empty() && !is_date(&value) => return false,
+            _ => {}
+        }
+    }
+    is_counted
+}
+
+/// Whether a value is a number, or begins like a date: then it filters, and names no place.
+fn is_date(value: &str) -> bool {
+    value.bytes().take(4).all(|byte| byte.is_ascii_digit())
 }
 
 fn number_of(token: Option<&Literal>, first: i64) -> Result<i64, EvalError> {
@@ -402,4 +414,28 @@ fn headers_of(headers: &HeaderMap) -> Map {
     };
     map.insert("link".to_owned(), links.into());
     map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counts_pages;
+
+    #[test]
+    fn an_address_with_a_key_to_go_on_from_counts_no_pages() {
+        for (query, counts) in [
+            ("page=2&per_page=100", true),
+            ("updated_after=2026-01-01&page=7", true),
+            ("page%5Bnumber%5D=3", true),
+            // A day and a number of an account filter.
+            ("after=2026-01-01&page=2", true),
+            ("after=&page=2", true),
+            ("page=1&pagination=keyset&cursor=eyJpZCI6IjQyIn0", false),
+            ("pagination=keyset&id_after=42&page=1", false),
+            ("per_page=100&after=Y3Vyc29yOnYyOpHOAA%3D%3D&page=2", false),
+            ("per_page=100", false),
+        ] {
+            let address = format!("https://a.test/issues?{query}");
+            assert_eq!(counts_pages(&address), counts, "{query}");
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //! feed names them, or a partition that was listed whole, or a listing of all keys now and then,
 //! tells by their absence.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::guard::Found;
@@ -12,10 +14,22 @@ use crate::client::FetchError;
 use crate::json::{Map, Value};
 use crate::source::manifest::cursor::Window;
 use crate::source::manifest::datetime::{DateTime, Span};
-use crate::source::manifest::feed::{Deletions, Sweep};
+use crate::source::manifest::expr::Expr;
+use crate::source::manifest::feed::{Deletions, Sweep, Way};
 use crate::source::manifest::partition::Partition;
 use crate::source::manifest::slice::StreamSlice;
-use crate::source::{Event, Events, Page, WholePart};
+use crate::source::manifest::stream::Parts;
+use crate::source::{Event, Events, Outcome, Page, Stopped, WholePart};
+
+/// A sweep that it is time for.
+pub(super) struct Due<'r> {
+    pub(super) sweep: &'r Sweep,
+    /// How far the stream is read back in it.
+    pub(super) lookback: Option<Duration>,
+    /// What counts as its time if it does not come to its end: a quarter of its interval later it
+    /// is tried again, not at each poll.
+    pub(super) put_off_to: Timestamp,
+}
 
 /// How a partition is being read: whether all of it was listed, and from when on.
 pub(super) struct Part {
@@ -71,6 +85,7 @@ impl Reading<'_, '_> {
             whole: Some(WholePart {
                 prefix,
                 since: part.since,
+                is_counted: false,
             }),
             ..Page::default()
         };
@@ -129,28 +144,61 @@ impl Retriever<'_> {
         Ok(since)
     }
 
-    /// Whether it is time to see which records are still there, when that was last known `at`.
-    pub(super) fn is_due(&self, sweep: &Sweep, at: Timestamp) -> Result<bool, Halt> {
-        let failed = |error: String| Halt::Failed(self.run.misconfigured(error));
-        let every = sweep.every.text(&self.run.context());
-        let every = every.map_err(|error| failed(error.to_string()))?;
-        if every.is_empty() {
-            return Ok(false);
+    /// The sweep that it is time for, if any.
+    pub(super) fn due(&self, stored: &Stored) -> Result<Option<Due<'_>>, FetchError> {
+        let (Some(sweep), Some(at)) = (self.parts.sweep.as_deref(), stored.swept) else {
+            return Ok(None);
+        };
+        let now = self.run.clock.now();
+        let every = self.span(&sweep.every, "every", now)?;
+        if every.is_zero() || now.duration_since(at) < every {
+            return Ok(None);
         }
-        let every = Span::parse(&every).map_err(|error| failed(format!("every: {error}")))?;
-        let before = DateTime::from_timestamp(self.run.clock.now()).minus(every);
-        Ok(before.is_ok_and(|before| at <= before.timestamp()))
+        let lookback = match &sweep.way {
+            Way::Keys(_) => None,
+            Way::LookingBack(span) => {
+                let span = self.span(span, "lookback", now)?;
+                if span.is_zero() {
+                    return Ok(None);
+                }
+                Duration::try_from(span).ok()
+            }
+        };
+        Ok(Some(Due {
+            sweep,
+            lookback,
+            put_off_to: now - every * 3 / 4,
+        }))
     }
 
-    /// Lists every record, only to see which are still there.
-    pub(super) async fn sweep(&self, sweep: &Sweep, events: &Events) -> Result<(), Halt> {
-        let (run, parts) = (&self.run, &sweep.parts);
+    /// A span that a template gives, as it is before `now`; none where it gives nothing.
+    fn span(
+        &self,
+        span: &Expr,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<jiff::SignedDuration, FetchError> {
+        let failed = |why: String| self.run.misconfigured(format!("sweep: {name}: {why}"));
+        let text = span.text(&self.run.context());
+        let text = text.map_err(|error| failed(error.to_string()))?;
+        if text.is_empty() {
+            return Ok(jiff::SignedDuration::ZERO);
+        }
+        let span = Span::parse(&text).map_err(|error| failed(error.to_string()))?;
+        let before = DateTime::from_timestamp(now).minus(span);
+        let before = before.map_err(|error| failed(error.to_string()))?;
+        Ok(now.duration_since(before.timestamp()))
+    }
+
+    /// Lists every record, only to see which are still there; whether all of them were listed.
+    pub(super) async fn sweep(&self, parts: &Parts, events: &Events) -> Result<bool, Halt> {
+        let run = &self.run;
         let partitions = self.parents.partitions(run, &parts.routers, None).await;
         let partitions = partitions.map_err(Halt::Failed)?;
         if let Some(error) = partitions.failed {
             return Err(Halt::Failed(error));
         }
-        let mut is_whole = !partitions.counted;
+        let (mut is_whole, mut is_counted) = (true, partitions.counted);
         for partition in &partitions.list {
             let slice = partition.slice(Map::new());
             let options = parts.slice_options.of(&slice, &run.context());
@@ -166,20 +214,37 @@ impl Retriever<'_> {
                 };
                 events.send(Event::Page(page)).await?;
             }
-            is_whole &= !pages.is_counted() && pages.drift() == Found::Nothing;
+            is_counted |= pages.is_counted();
+            is_whole &= pages.drift() == Found::Nothing;
         }
         if !is_whole {
             tracing::debug!(stream = run.stream, "not every record may have been listed");
-            return Ok(());
+            return Ok(false);
         }
         let page = Page {
             stream: self.index,
             whole: Some(WholePart {
                 prefix: String::new(),
                 since: None,
+                is_counted,
             }),
             ..Page::default()
         };
-        Ok(events.send(Event::Page(page)).await?)
+        events.send(Event::Page(page)).await?;
+        Ok(true)
+    }
+
+    /// Sweeps once more, because the first sweep, which counted pages, missed something.
+    pub(super) async fn sweep_again(&self, sweep: &Sweep, events: &Events) -> Result<(), Stopped> {
+        let Way::Keys(parts) = &sweep.way else {
+            return self.end(events, Outcome::Unchanged).await;
+        };
+        let outcome = match self.sweep(parts, events).await {
+            Ok(true) => Outcome::Complete,
+            Ok(false) | Err(Halt::Stale | Halt::Limit) => Outcome::Drifted,
+            Err(Halt::Failed(error)) => Outcome::Incomplete(error),
+            Err(Halt::Stopped) => return Err(Stopped),
+        };
+        self.end(events, outcome).await
     }
 }

@@ -16,6 +16,7 @@ mod validators;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ pub(super) use pages::look_up;
 pub(super) use partitions::ParentCache;
 
 use self::cursors::Cursors;
+use self::deletions::Due;
 use self::guard::instant;
 use self::pages::Pages;
 use self::reading::{Halt, Reading, Tally, ends_the_stream};
@@ -53,6 +55,8 @@ pub(super) struct Run<'r> {
     pub(super) clock: Clock,
     pub(super) secrets: &'r Secrets,
     pub(super) refusals: &'r Refusals,
+    /// How far parents that are read incrementally look back, in a sweep.
+    pub(super) lookback: Option<Duration>,
     /// What `parameters` is where a component has none.
     pub(super) no_parameters: &'r Map,
     /// Credentials that this poll need not try again.
@@ -146,7 +150,7 @@ struct Stored {
     freshness_text: Option<String>,
     /// How far the feed of deletions was read.
     deletions_since: Option<String>,
-    /// When it was last seen which records are still there.
+    /// When it was last swept.
     swept: Option<Timestamp>,
     /// Where an earlier read was cut short.
     resume: Option<Resume>,
@@ -160,9 +164,37 @@ impl Retriever<'_> {
         if let Some(feed) = &self.parts.feed {
             return self.read_feed(feed, state, events).await;
         }
+        if state.again
+            && let Some(sweep) = self.parts.sweep.as_deref()
+        {
+            return self.sweep_again(sweep, events).await;
+        }
         let stored = self.stored(state);
+        let due = match self.due(&stored) {
+            Ok(due) => due.filter(|_| state.limit.is_none()),
+            Err(error) => return self.end(events, Outcome::Incomplete(error)).await,
+        };
+        let of_sweep = due.as_ref().and_then(|due| due.lookback);
+        let swept = Retriever {
+            run: Run {
+                lookback: of_sweep,
+                ..self.run
+            },
+            ..*self
+        };
+        swept.read_by_dates(state, stored, due, events).await
+    }
+
+    async fn read_by_dates(
+        &self,
+        state: &ReadState,
+        stored: Stored,
+        due: Option<Due<'_>>,
+        events: &Events,
+    ) -> Result<(), Stopped> {
         let mut reading = Reading {
             retriever: self,
+            due,
             stored: &stored,
             events,
             validators: Validators::new(self.run.stream, self.shape, &state.fields),
@@ -179,7 +211,7 @@ impl Retriever<'_> {
         };
         let mut fields = Vec::new();
         let state_of = stored.state.as_ref();
-        let lookback = self.detection.lookback;
+        let lookback = self.detection.lookback.max(self.run.lookback);
         let halt = match Cursors::open(&self.run, self.parts, state_of, lookback) {
             Ok(mut cursors) => {
                 let halt = reading.all(&mut cursors).await.err();
@@ -229,8 +261,18 @@ impl Retriever<'_> {
             .await
     }
 
-    fn outcome(tally: Tally) -> Outcome {
-        if let Some(error) = tally.failed {
+    /// The end of a read that remembers nothing.
+    async fn end(&self, events: &Events, outcome: Outcome) -> Result<(), Stopped> {
+        let end = Event::End {
+            stream: self.index,
+            outcome,
+            state: Vec::new(),
+        };
+        events.send(end).await
+    }
+
+    fn outcome(mut tally: Tally) -> Outcome {
+        if let Some(error) = tally.failed.take().or(tally.parent_failed.take()) {
             return Outcome::Incomplete(error);
         }
         if let Some(why) = tally.skips() {

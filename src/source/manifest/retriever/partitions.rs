@@ -147,9 +147,13 @@ impl ParentCache {
                 .filter(|_| is_incremental)
                 .and_then(|state| state.get(&parent.name));
             // Two streams below one parent may have come to different places of it.
-            let identity: Arc<str> = match state {
-                Some(state) => format!("{}\n{state}", parent.identity).into(),
-                None => parent.identity.clone(),
+            let lookback = run.lookback.filter(|_| is_incremental);
+            let identity: Arc<str> = match (state, lookback) {
+                (None, None) => parent.identity.clone(),
+                (state, lookback) => {
+                    let state = state.map(Value::to_string).unwrap_or_default();
+                    format!("{}\n{state}\n{lookback:?}", parent.identity).into()
+                }
             };
             if let Some(found) = self.read.lock().await.get(&identity) {
                 return Ok(found.clone());
@@ -158,7 +162,7 @@ impl ParentCache {
             let above = state.and_then(|state| state.get("parent_state"));
             let routers = &parent.parts.routers;
             let of_parent = self.partitions(&run, routers, above).await?;
-            let mut cursors = Cursors::open(&run, &parent.parts, state, None)?;
+            let mut cursors = Cursors::open(&run, &parent.parts, state, lookback)?;
             let mut partitions = Partitions {
                 failed: of_parent.failed,
                 counted: of_parent.counted,

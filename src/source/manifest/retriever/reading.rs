@@ -1,12 +1,13 @@
 //! A read in progress: slices one after the other, each walked until its pages hold still.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::cursors::Cursors;
-use super::deletions::Part;
+use super::deletions::{Due, Part};
 use super::guard::Found;
 use super::pages::{self, Pages};
 use super::resume::{self, Resume};
@@ -15,9 +16,11 @@ use super::{Retriever, Stored};
 use crate::client::FetchError;
 use crate::json::{Map, Value};
 use crate::source::manifest::cursor::{CursorError, Observed, OpenCursor, Progress};
+use crate::source::manifest::feed::Way;
 use crate::source::manifest::options::RequestOptions;
 use crate::source::manifest::partition::Partition;
 use crate::source::manifest::slice::StreamSlice;
+use crate::source::manifest::stream::Parts;
 use crate::source::manifest::template::Literal;
 use crate::source::{Event, Events, Page, Stopped};
 
@@ -58,6 +61,8 @@ pub(super) struct Tally {
     pub(super) counted: bool,
     /// The first slice that could not be read.
     pub(super) failed: Option<FetchError>,
+    /// A parent that could not be read to its end.
+    pub(super) parent_failed: Option<FetchError>,
     pub(super) failures_in_a_row: usize,
     pub(super) records: u64,
     /// The newest freshness of this read.
@@ -80,7 +85,7 @@ pub(super) struct Tally {
     pub(super) doubts: usize,
     /// How far the feed of deletions was read.
     pub(super) deletions_since: Option<String>,
-    /// When it was last seen which records are still there.
+    /// When it was last swept.
     pub(super) swept: Option<Timestamp>,
 }
 
@@ -93,10 +98,16 @@ impl Tally {
             || self.swept.is_some()
     }
 
-    /// How far the parents have been read, once everything below them has been.
+    /// How far the parents have been read, once everything below them has been. A parent that
+    /// could not be read to its end has not come further, so that it holds nobody up.
     pub(super) fn settled_parents(&self) -> Option<&Map> {
         let is_settled = self.is_whole && self.failed.is_none();
         self.parents.as_ref().filter(|_| is_settled)
+    }
+
+    /// Whether something could not be read.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some() || self.parent_failed.is_some()
     }
 
     /// What was left out, in words.
@@ -111,6 +122,8 @@ impl Tally {
 pub(super) struct Reading<'a, 'r> {
     pub(super) retriever: &'a Retriever<'r>,
     pub(super) stored: &'a Stored,
+    /// The sweep that it is time for.
+    pub(super) due: Option<Due<'a>>,
     pub(super) events: &'a Events,
     pub(super) validators: Validators<'a>,
     pub(super) tally: Tally,
@@ -135,6 +148,8 @@ pub(super) struct Reading<'a, 'r> {
 /// How one slice ended.
 enum SliceEnd {
     Complete(Observed),
+    /// The provider lists no deeper; the rest is a slice of its own.
+    TooDeep(Observed, StreamSlice),
     /// Records kept moving while it was read.
     Drifted,
     /// The provider has no such records there.
@@ -159,6 +174,11 @@ impl Reading<'_, '_> {
         let now = retriever.run.clock.now();
         let swept = self.stored.swept.unwrap_or(now);
         self.tally.swept = retriever.parts.sweep.as_ref().map(|_| swept);
+        let due = self.due.take();
+        if let Some(due) = due.as_ref().filter(|due| due.lookback.is_some()) {
+            // Unless this read, which is the sweep, comes to its end.
+            self.tally.swept = Some(due.put_off_to);
+        }
         self.slices(cursors).await?;
         if self.limit.is_some() {
             return Ok(());
@@ -169,10 +189,13 @@ impl Reading<'_, '_> {
             let since = retriever.read_deletions(deletions, since, self.events);
             self.tally.deletions_since = Some(since.await?);
         }
-        if let Some(sweep) = &retriever.parts.sweep
-            && retriever.is_due(sweep, swept)?
-        {
-            retriever.sweep(sweep, self.events).await?;
+        if let Some(due) = due {
+            if let Way::Keys(parts) = &due.sweep.way {
+                self.tally.swept = Some(due.put_off_to);
+                retriever.sweep(parts, self.events).await?;
+            } else if self.tally.has_failed() || !self.tally.is_whole {
+                return Ok(());
+            }
             self.tally.swept = Some(now);
         }
         Ok(())
@@ -191,9 +214,7 @@ impl Reading<'_, '_> {
             )
             .await
             .map_err(Halt::Failed)?;
-        if let Some(error) = &partitions.failed {
-            self.tally.failed = Some(error.clone());
-        }
+        self.tally.parent_failed.clone_from(&partitions.failed);
         self.tally.counted |= partitions.counted;
         self.tally.parents = Some(partitions.state).filter(|state| !state.is_empty());
         self.tally.slices.1 = match cursors {
@@ -220,7 +241,8 @@ impl Reading<'_, '_> {
                 let wanted = cursors.wanted(partition).map_err(failed)?;
                 let wanted = wanted.as_ref().map(|(cursor, progress)| (cursor, progress));
                 let observed = self.slice(&slice, wanted).await?;
-                part.slice(window.as_ref(), observed.is_some());
+                let asked = window.as_ref().filter(|_| retriever.parts.asks_by_date);
+                part.slice(asked, observed.is_some());
                 if let (Some(window), Some(observed)) = (&window, observed) {
                     cursors.close(partition, window, observed);
                 }
@@ -232,7 +254,7 @@ impl Reading<'_, '_> {
             self.end_part(part, partition).await?;
         }
         if let Cursors::Partitioned(partitioned) = cursors
-            && self.tally.failed.is_none()
+            && !self.tally.has_failed()
             && partitions.list.len() > MANY_PARTITIONS
         {
             // Fewer partitions each keep their own date, so that a new one is read from its start.
@@ -317,13 +339,33 @@ impl Reading<'_, '_> {
         Ok(0)
     }
 
-    /// Reads one slice, more than once if its records move meanwhile. `None` when it could not be
-    /// read to its end; the tally then says why.
+    /// Reads one slice. `None` when it could not be read to its end; the tally then says why.
     async fn slice(
         &mut self,
         slice: &StreamSlice,
         wanted: Option<(&OpenCursor, &Progress)>,
     ) -> Result<Option<Observed>, Halt> {
+        self.tally.asked += 1;
+        let mut slice = Cow::Borrowed(slice);
+        let mut all = Observed::default();
+        loop {
+            match self.settled(&slice, wanted).await? {
+                Some(SliceEnd::Complete(observed)) => return Ok(Some(all.and(observed))),
+                Some(SliceEnd::TooDeep(observed, rest)) => {
+                    all = all.and(observed);
+                    slice = Cow::Owned(rest);
+                }
+                Some(SliceEnd::Drifted | SliceEnd::Skipped) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads one slice, more than once if its records move meanwhile.
+    async fn settled(
+        &mut self,
+        slice: &StreamSlice,
+        wanted: Option<(&OpenCursor, &Progress)>,
+    ) -> Result<Option<SliceEnd>, Halt> {
         let run = &self.retriever.run;
         let options = self
             .retriever
@@ -331,7 +373,6 @@ impl Reading<'_, '_> {
             .slice_options
             .of(slice, &run.context())
             .map_err(|error| Halt::Failed(run.misconfigured(error)))?;
-        self.tally.asked += 1;
         for walk in 1..=MAX_WALKS {
             let unread = self.tally.unread.len();
             let went_on = self.resume.is_some();
@@ -345,20 +386,16 @@ impl Reading<'_, '_> {
                         "cannot go on; reading from the start"
                     );
                 }
-                Ok(SliceEnd::Complete(observed)) => {
-                    self.tally.failures_in_a_row = 0;
-                    self.has_finished = true;
-                    return Ok(Some(observed));
-                }
-                Ok(SliceEnd::Skipped) => {
-                    self.tally.failures_in_a_row = 0;
-                    return Ok(None);
-                }
                 Ok(SliceEnd::Drifted) if walk < MAX_WALKS => {
                     tracing::debug!(stream = run.stream, walk, "records moved; reading again");
                     self.tally.unread.truncate(unread);
                 }
                 Ok(SliceEnd::Drifted) => break,
+                Ok(end) => {
+                    self.tally.failures_in_a_row = 0;
+                    self.has_finished |= !matches!(end, SliceEnd::Skipped);
+                    return Ok(Some(end));
+                }
                 Err(Halt::Failed(error)) => {
                     self.tally.failures_in_a_row += 1;
                     if ends_the_stream(&error) || self.tally.failures_in_a_row >= MAX_FAILURES {
@@ -416,11 +453,27 @@ impl Reading<'_, '_> {
             pages = pages.starting_at(Some(token));
         }
         let mut observed = Observed::default();
-        while let Some(page) = pages
-            .next(Some(&mut self.validators))
-            .await
-            .map_err(Halt::Failed)?
-        {
+        loop {
+            let page = match pages.next(Some(&mut self.validators)).await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(error) => {
+                    let rest = rest_of(slice, parts, wanted, &observed)
+                        .filter(|_| matches!(error, FetchError::Rejected(_)));
+                    return match rest {
+                        Some(rest) if pages.drift() != Found::Moved => {
+                            tracing::debug!(
+                                stream = retriever.run.stream,
+                                %error,
+                                "no deeper page; going on from the newest record"
+                            );
+                            self.tally.doubts += 1;
+                            Ok(SliceEnd::TooDeep(observed, rest))
+                        }
+                        _ => Err(Halt::Failed(error)),
+                    };
+                }
+            };
             if let Some(why) = page.skipped {
                 self.tally.skipped += 1;
                 self.tally.skipped_because.get_or_insert(why);
@@ -516,6 +569,21 @@ impl Reading<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// What is left of a slice whose pages came oldest first, after those that were read: providers
+/// refuse to count beyond some depth.
+fn rest_of(
+    slice: &StreamSlice,
+    parts: &Parts,
+    wanted: Option<(&OpenCursor, &Progress)>,
+    observed: &Observed,
+) -> Option<StreamSlice> {
+    let (cursor, _) = wanted.filter(|_| parts.oldest_first)?;
+    Some(StreamSlice {
+        cursor: cursor.slice_from(&slice.cursor, observed.ordered_until()?)?,
+        ..slice.clone()
+    })
 }
 
 /// Failures that the next slice would only repeat.

@@ -130,7 +130,7 @@ impl Pages<'_> {
 }
 
 /// What an answer without records says went wrong.
-fn error_in(document: &[u8]) -> Option<String> {
+pub(super) fn error_in(document: &[u8]) -> Option<String> {
     let value = crate::json::parse(document).ok()?;
     ["error", "errors", "errorMessages", "fault", "exception"]
         .iter()

@@ -33,6 +33,9 @@ use crate::source::manifest::stream::Parts;
 use crate::source::manifest::template::{Binding, Context, Literal};
 use crate::source::{Deleted, Record, Rejected};
 
+/// Largest body that is looked into for an error: a listing holds none.
+const MAX_REFUSAL_BYTES: usize = 4 * 1024;
+
 /// The name of the token in templates.
 pub(super) const TOKEN: &str = "token";
 
@@ -255,7 +258,11 @@ impl<'r> Pages<'r> {
                 },
             );
         }
-        if ignored && self.parts.skips.contains(&response.status.as_u16()) {
+        if ignored && self.parts.empties.contains(&response.status.as_u16()) {
+            return self.finish(None, Page::default());
+        }
+        let says_none = ignored || is_refusal(&response);
+        if says_none && self.parts.skips.contains(&response.status.as_u16()) {
             let page = Page {
                 skipped: Some(self.why_skipped(&response)),
                 ..Page::default()
@@ -466,6 +473,13 @@ impl<'r> Pages<'r> {
     fn in_stream(&self, error: FetchError) -> FetchError {
         self.run.in_stream(error)
     }
+}
+
+/// Whether an answer looks like success and holds an error that the error handler let pass.
+fn is_refusal(response: &Response) -> bool {
+    response.status.is_success()
+        && response.body.len() <= MAX_REFUSAL_BYTES
+        && answer::error_in(&response.body).is_some()
 }
 
 /// What templates of a slice's requests see.

@@ -27,25 +27,30 @@ pub(in crate::source::manifest::retriever) async fn exchange(
     when: Option<&Condition>,
 ) -> Result<Answered, FetchError> {
     let verdicts = run.verdicts(&requester.errors, conditional);
-    let judge = Watching {
+    let optional = run.refusals.parameters.as_ref();
+    let plainer = optional.and_then(|optional| optional.taken_from(&request.url));
+    let mut judge = Watching {
         verdicts: &verdicts,
         when,
+        refused_when: optional.filter(|_| plainer.is_some()).map(|it| &it.when),
         fits: AtomicBool::new(false),
+        is_refused: AtomicBool::new(false),
     };
-    if let Some(error) = run.refused.and_then(|refused| refused.said(run, requester)) {
-        return Err(error);
+    let mut response = send(run, requester, request, is_home, &judge).await?;
+    if judge.is_refused.load(Ordering::Relaxed)
+        && let Some(url) = plainer
+    {
+        tracing::debug!(
+            stream = run.stream,
+            "the server does not know all parameters; asking without"
+        );
+        let request = Request {
+            url,
+            ..request.clone()
+        };
+        judge.refused_when = None;
+        response = send(run, requester, &request, is_home, &judge).await?;
     }
-    let response = match requester.send(run, request, is_home, &judge).await {
-        Ok(response) => response,
-        Err(error) => {
-            if let (FetchError::Unauthorized(words), Some(refused)) = (&error, run.refused)
-                && verdicts.is_certain()
-            {
-                refused.note(run, requester, words);
-            }
-            return Err(error);
-        }
-    };
     if judge.fits.load(Ordering::Relaxed) {
         return Ok(Answered::Fits { response });
     }
@@ -55,20 +60,50 @@ pub(in crate::source::manifest::retriever) async fn exchange(
     })
 }
 
+/// Sends it unless the credentials were refused before, and notes it when they are now.
+async fn send(
+    run: &Run<'_>,
+    requester: &Requester,
+    request: &Request,
+    is_home: bool,
+    judge: &Watching<'_, '_>,
+) -> Result<Response, FetchError> {
+    if let Some(error) = run.refused.and_then(|refused| refused.said(run, requester)) {
+        return Err(error);
+    }
+    let sent = requester.send(run, request, is_home, judge).await;
+    if let (Err(FetchError::Unauthorized(words)), Some(refused)) = (&sent, run.refused)
+        && judge.verdicts.is_certain()
+    {
+        refused.note(run, requester, words);
+    }
+    sent
+}
+
 /// Looks at an answer before the error handler does.
 struct Watching<'a, 'r> {
     verdicts: &'a Verdicts<'r>,
     when: Option<&'a Condition>,
     fits: AtomicBool,
+    /// Holds for a refusal of parameters that the request can do without.
+    refused_when: Option<&'a Condition>,
+    is_refused: AtomicBool,
 }
 
 impl Judge for Watching<'_, '_> {
     fn judge(&self, answer: Result<&Response, &TransportError>, attempt: u32) -> Verdict {
-        if let (Ok(response), Some(when)) = (answer, self.when) {
+        let conditions = [
+            (self.refused_when, &self.is_refused),
+            (self.when, &self.fits),
+        ];
+        for (when, found) in conditions {
+            let (Ok(response), Some(when)) = (answer, when) else {
+                continue;
+            };
             match when.holds(response, &Context::new(self.verdicts.clock)) {
                 Ok(false) => {}
                 Ok(true) => {
-                    self.fits.store(true, Ordering::Relaxed);
+                    found.store(true, Ordering::Relaxed);
                     return Verdict::Accept;
                 }
                 Err(error) => {
