@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod crash;
+mod details;
 mod edge;
 mod generic;
 mod identity;
@@ -20,6 +21,28 @@ use connector_worker::connector::WebhookSecret;
 use connector_worker::webhook::{Delivery, Unverified};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
+
+use crate::support::ops::Ops;
+use crate::support::worker::{Process, Worker};
+
+/// The worker as a receiver that is ready, and where it listens.
+pub async fn serve(worker: &Worker) -> (Process, String) {
+    let listen = Ops::reserve();
+    let address = listen.address();
+    let serving = worker.clone().arg("serve").arg("--listen").arg(&address);
+    let process = serving.start("serve");
+    let ready = format!("http://{address}/readyz");
+    let started = std::time::Instant::now();
+    while reqwest::get(&ready)
+        .await
+        .map_or(0, |answer| answer.status().as_u16())
+        != 200
+    {
+        assert!(started.elapsed() < provider::SOON, "{}", process.log());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    (process, address)
+}
 
 /// A delivery from files, with the secret of its folder.
 pub struct Recording {

@@ -8,9 +8,7 @@ use connector_worker::webhook::sign;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::provider::SOON;
-use super::recordings;
-use crate::support::ops::Ops;
+use super::{recordings, serve};
 use crate::support::raw_http::{RawServer, answer};
 use crate::support::worker::Worker;
 
@@ -32,25 +30,9 @@ async fn every_kind_of_delivery_has_its_stream_and_a_quick_answer() {
         "providerConfig": { "baseUrl": api.url.as_str(), "token": "xoxb-1" },
     }]});
     std::fs::write(home.path().join("connectors.json"), config.to_string()).unwrap();
-    let listen = Ops::reserve();
     let store = format!("sqlite:{}", home.path().join("store.db").display());
     let worker = Worker::new(home.path()).env("CONNECTOR_STORE", &store);
-    let serving = worker
-        .clone()
-        .arg("serve")
-        .arg("--listen")
-        .arg(&listen.address());
-    let process = serving.start("serve");
-    let ready = format!("http://{}/readyz", listen.address());
-    let started = Clock::now();
-    while reqwest::get(&ready)
-        .await
-        .map_or(0, |answer| answer.status().as_u16())
-        != 200
-    {
-        assert!(started.elapsed() < SOON, "{}", process.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let (_process, address) = serve(&worker).await;
     let catalog = Catalog::load(None).unwrap();
     let webhooks = catalog
         .get("SLACK")
@@ -65,7 +47,7 @@ async fn every_kind_of_delivery_has_its_stream_and_a_quick_answer() {
         // Signed anew: recordings are old.
         let now = Timestamp::now();
         let signed = sign(&webhooks.schemes[0], &one.secret, &one.delivery(now), now).unwrap();
-        let url = format!("http://{}/webhooks/slack", listen.address());
+        let url = format!("http://{address}/webhooks/slack");
         let sent = Clock::now();
         let request = client.post(url).headers(signed.headers).body(signed.body);
         let answer = request.send().await.unwrap();
