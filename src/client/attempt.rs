@@ -74,9 +74,13 @@ impl Client {
             ..
         } = &*way;
         let limits = &self.config.limits;
-        let places = limits.concurrent_requests;
-        let places = places.map(|most| lane.share.of_places(most));
-        let place = lane.pace.place(places).await;
+        let place = match limits.concurrent_requests {
+            Some(most) => {
+                let processes = usize::try_from(self.processes(lane).await).unwrap_or(usize::MAX);
+                Some(lane.pace.place(most / processes.max(1)).await)
+            }
+            None => None,
+        };
         self.turn(lane).await;
         let began = Instant::now();
         let answer = self.exchange(request, way.left).await;
@@ -152,14 +156,26 @@ impl Client {
         }
     }
 
-    /// Waits for the turn that the manifest's own rate gives.
-    async fn turn(&self, lane: &Lane) {
-        let turn = self.config.traffic.turn(lane, &self.config.limits).await;
+    /// How many processes divide the limits that are no rate.
+    pub(super) async fn processes(&self, lane: &Lane) -> u32 {
+        let limits = &self.config.limits;
+        let processes = self.config.traffic.processes(lane, limits).await;
+        self.tell_processes(lane);
+        processes
+    }
+
+    fn tell_processes(&self, lane: &Lane) {
         if let Some(processes) = lane.share.processes()
             && self.shared.processes.swap(processes, Ordering::Relaxed) != processes
         {
             self.observe(|observer| observer.shares(processes));
         }
+    }
+
+    /// Waits for the turn that the manifest's own rate gives.
+    async fn turn(&self, lane: &Lane) {
+        let turn = self.config.traffic.turn(lane, &self.config.limits).await;
+        self.tell_processes(lane);
         let turn = self.capped(turn);
         if turn >= LONG_TURN {
             self.observe(|observer| observer.throttled(turn));

@@ -42,11 +42,8 @@ struct Learned {
 
 impl Pace {
     /// Waits for a place among the requests on their way.
-    pub(super) async fn place(&self, most: Option<usize>) -> Option<Place<'_>> {
-        match most {
-            Some(most) => Some(self.places.take(most).await),
-            None => None,
-        }
+    pub(super) async fn place(&self, most: usize) -> Place<'_> {
+        self.places.take(most).await
     }
 
     /// Nothing that `subject` names is asked before `until`.

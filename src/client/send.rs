@@ -224,9 +224,13 @@ impl Client {
         let most = self.config.max_wait.saturating_sub(waited);
         let budget = self.budget.as_ref();
         let jitter = Duration::from_millis(rand::random_range(1..=100));
-        let budgeted = budget.map_or(Duration::ZERO, |budget| {
-            budget.take(request, most, now, jitter)
-        });
+        let budgeted = match budget {
+            Some(budget) => {
+                let among = self.processes(lane).await;
+                budget.take(request, most, now, jitter, among)
+            }
+            None => Duration::ZERO,
+        };
         let scope = self.config.limits.scope;
         let room = lane.pace.room(&request.url, scope, self.urgent, most, now);
         let paced = if room.is_zero() { room } else { room + jitter };

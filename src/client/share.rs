@@ -47,70 +47,79 @@ impl Share {
         process: &str,
         ask: impl AsyncFnOnce(&TurnRequest<'_>) -> Option<Turn>,
     ) -> Duration {
-        let speed = Speed::of(limits.requests_per_second, limits.burst);
-        if speed.is_none() && limits.concurrent_requests.is_none() {
+        let Some(speed) = Speed::of(limits.requests_per_second, limits.burst) else {
             return Duration::ZERO;
-        }
+        };
         let mut bucket = self.bucket.lock().await;
         let mut now = Instant::now();
-        if bucket.asks(speed, now) {
+        // A turn after the moment that was given is not given yet.
+        let at = now + bucket.turns.wait(speed, now);
+        if !bucket.is_lost(now) && bucket.alone_until.is_none_or(|until| at >= until) {
             let request = TurnRequest {
                 process,
-                cost: speed.map_or(Duration::ZERO, |speed| speed.turn),
-                ahead: speed.map_or(Duration::ZERO, |speed| speed.ahead),
+                cost: speed.turn,
+                ahead: speed.ahead,
                 backlog: bucket.turns.backlog(now),
             };
             let answer = ask(&request).await;
             let asked_at = std::mem::replace(&mut now, Instant::now());
-            if let Some(turn) = answer {
-                self.processes.store(turn.processes, Ordering::Relaxed);
-                bucket.hear(turn, asked_at, now);
-            } else {
-                bucket.lost_until = Some(now + ASK_AFTER_FAILURE);
-                tracing::debug!("the store gives no turns; going on with a share of the rate");
-            }
+            self.hear(&mut bucket, answer, asked_at, now);
         }
         let speed = match bucket.lost_until {
-            Some(_) => speed.map(|speed| speed.among(self.processes().unwrap_or(ASSUMED))),
+            Some(_) => speed.among(self.processes().unwrap_or(ASSUMED)),
             None => speed,
         };
         bucket.turns.take(speed, now)
     }
 
-    /// Processes that share the rate, this one included; `None` where nobody told.
-    pub(super) fn processes(&self) -> Option<u32> {
-        Some(self.processes.load(Ordering::Relaxed)).filter(|processes| *processes > 0)
+    /// Processes that share the limits which are divided among them, this one included.
+    pub(super) async fn count(
+        &self,
+        limits: &RateLimits,
+        process: &str,
+        ask: impl AsyncFnOnce(&TurnRequest<'_>) -> Option<Turn>,
+    ) -> u32 {
+        let mut bucket = self.bucket.lock().await;
+        let now = Instant::now();
+        if !bucket.is_lost(now) && bucket.counted_until.is_none_or(|until| now >= until) {
+            let speed = Speed::of(limits.requests_per_second, limits.burst);
+            let request = TurnRequest {
+                process,
+                cost: Duration::ZERO,
+                // It may be alone from here on: all of the moment's turns are then given away.
+                ahead: speed.map_or(Duration::ZERO, |speed| speed.ahead + speed.turn),
+                backlog: bucket.turns.backlog(now),
+            };
+            let answer = ask(&request).await;
+            self.hear(&mut bucket, answer, now, Instant::now());
+        }
+        self.processes().unwrap_or(ASSUMED)
     }
 
-    /// How many of `most` requests on their way at once may be this process's.
-    pub(super) fn of_places(&self, most: usize) -> usize {
-        let processes = usize::try_from(self.processes().unwrap_or(1)).unwrap_or(usize::MAX);
-        (most / processes).max(1)
+    fn hear(&self, bucket: &mut Bucket, answer: Option<Turn>, asked_at: Instant, now: Instant) {
+        let Some(turn) = answer else {
+            bucket.lost_until = Some(now + ASK_AFTER_FAILURE);
+            tracing::debug!("the store gives no turns; going on with a share of the rate");
+            return;
+        };
+        self.processes.store(turn.processes, Ordering::Relaxed);
+        // Counted from the end of the question what is to come, from its beginning what is given.
+        bucket.turns.raise(turn.backlog, now);
+        bucket.alone_until = (!turn.alone_for.is_zero()).then(|| asked_at + turn.alone_for);
+        bucket.counted_until = Some(now + ASK_EVERY);
+        bucket.lost_until = None;
+    }
+
+    /// Processes that share the limits, this one included; `None` where nobody told.
+    pub(super) fn processes(&self) -> Option<u32> {
+        Some(self.processes.load(Ordering::Relaxed)).filter(|processes| *processes > 0)
     }
 }
 
 impl Bucket {
-    /// Whether the store is to be asked for the next turn.
-    fn asks(&self, speed: Option<Speed>, now: Instant) -> bool {
-        if self.lost_until.is_some_and(|until| now < until) {
-            return false;
-        }
-        match speed {
-            // A turn after the moment that was given is not given yet.
-            Some(speed) => {
-                let at = now + self.turns.wait(speed, now);
-                self.alone_until.is_none_or(|until| at >= until)
-            }
-            None => self.counted_until.is_none_or(|until| now >= until),
-        }
-    }
-
-    fn hear(&mut self, turn: Turn, asked_at: Instant, now: Instant) {
-        // Counted from the end of the question what is to come, from its beginning what is given.
-        self.turns.raise(turn.backlog, now);
-        self.alone_until = (!turn.alone_for.is_zero()).then(|| asked_at + turn.alone_for);
-        self.counted_until = Some(now + ASK_EVERY);
-        self.lost_until = None;
+    /// Whether the store need not be asked yet because it did not answer.
+    fn is_lost(&self, now: Instant) -> bool {
+        self.lost_until.is_some_and(|until| now < until)
     }
 }
 
@@ -123,7 +132,6 @@ mod tests {
         RateLimits {
             requests_per_second: Some(10.0),
             burst: Some(4.0),
-            concurrent_requests: Some(7),
             ..RateLimits::default()
         }
     }
@@ -153,7 +161,6 @@ mod tests {
             assert!(took >= least - 1e-6, "turn {number} at {took}, not {least}");
         }
         assert_eq!(shares[0].processes(), Some(3));
-        assert_eq!((shares[0].of_places(7), shares[0].of_places(2)), (2, 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -162,6 +169,31 @@ mod tests {
         let at = turns(&[Share::default()], &MemoryStore::new(), 5).await;
         let waits: Vec<_> = at.iter().map(|at| (*at - began).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 100]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_counts_takes_no_turn_and_asks_once_a_second() {
+        let (share, other) = (Share::default(), Share::default());
+        let store = MemoryStore::new();
+        let mut asked = 0;
+        for _ in 0..3 {
+            let ask = async |request: &TurnRequest<'_>| {
+                asked += 1;
+                store.take_turn("r", request).await.ok()
+            };
+            assert_eq!(share.count(&limits(), "a", ask).await, 1);
+        }
+        assert_eq!(asked, 1);
+        let ask = async |request: &TurnRequest<'_>| store.take_turn("r", request).await.ok();
+        assert_eq!(share.turn(&limits(), "a", ask).await, Duration::ZERO);
+        assert_eq!(other.count(&limits(), "b", ask).await, 2);
+        tokio::time::advance(ASK_EVERY).await;
+        assert_eq!(share.count(&limits(), "a", ask).await, 2);
+        let silent = async |_: &TurnRequest<'_>| None;
+        assert_eq!(
+            Share::default().count(&limits(), "c", silent).await,
+            ASSUMED
+        );
     }
 
     #[tokio::test(start_paused = true)]

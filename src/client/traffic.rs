@@ -122,14 +122,22 @@ impl Traffic {
     /// How long the next request of `lane` has to wait by the manifest's own rate, which workers that
     /// share a store keep to together. It takes its turn.
     pub(super) async fn turn(&self, lane: &Lane, limits: &RateLimits) -> Duration {
-        let ask = async |request: &TurnRequest<'_>| match &self.0.store {
-            None => Some(Turn::alone(request)),
-            Some(store) => {
-                let answer = timeout(LONGEST_ANSWER, store.take_turn(&lane.id, request));
-                answer.await.ok()?.ok()
-            }
-        };
+        let ask = async |request: &TurnRequest<'_>| self.ask(lane, request).await;
         lane.share.turn(limits, &self.0.process, ask).await
+    }
+
+    /// How many processes divide the limits of `lane` that are no rate.
+    pub(super) async fn processes(&self, lane: &Lane, limits: &RateLimits) -> u32 {
+        let ask = async |request: &TurnRequest<'_>| self.ask(lane, request).await;
+        lane.share.count(limits, &self.0.process, ask).await
+    }
+
+    async fn ask(&self, lane: &Lane, request: &TurnRequest<'_>) -> Option<Turn> {
+        let Some(store) = &self.0.store else {
+            return Some(Turn::alone(request));
+        };
+        let answer = timeout(LONGEST_ANSWER, store.take_turn(&lane.id, request));
+        answer.await.ok()?.ok()
     }
 
     /// Blocks `lane` for as long as other workers were told to wait.

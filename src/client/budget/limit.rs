@@ -1,5 +1,6 @@
 //! Limits on calls: so many in each period, or in any stretch of time.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -38,6 +39,20 @@ pub(super) struct State {
 }
 
 impl Limit {
+    /// The part of one of so many processes; of each at least one call.
+    pub(super) fn among(&self, processes: u32) -> Cow<'_, Self> {
+        let part = |rate: &Rate| Rate {
+            calls: (rate.calls / u64::from(processes.max(1))).max(1),
+            ..*rate
+        };
+        match self {
+            _ if processes <= 1 => Cow::Borrowed(self),
+            Self::Fixed(rate) => Cow::Owned(Self::Fixed(part(rate))),
+            Self::Moving(rates) => Cow::Owned(Self::Moving(rates.iter().map(part).collect())),
+            Self::Unlimited => Cow::Borrowed(self),
+        }
+    }
+
     /// When a call that counts as `weight` may be made, and notes that it is made then if that is
     /// within `most`.
     pub(super) fn take(

@@ -43,18 +43,20 @@ impl Budget {
     /// would have to wait longer than `most`.
     ///
     /// `jitter` is added to a wait here rather than by the caller: what is written down is when the
-    /// call is really made, or the next ones would follow too soon.
+    /// call is really made, or the next ones would follow too soon. `among`: processes that keep to
+    /// the budget together, each at its part of the calls.
     pub(super) fn take(
         &self,
         request: &Request,
         most: Duration,
         now: Instant,
         jitter: Duration,
+        among: u32,
     ) -> Duration {
         let Some((policy, weight)) = self.policy(request) else {
             return Duration::ZERO;
         };
-        policy.take(weight, most, now, jitter) - now
+        policy.take(weight, most, now, jitter, among) - now
     }
 
     /// Corrects the count by what an answer says.
@@ -111,9 +113,17 @@ impl Policy {
 
     /// When a call that counts as `weight` may be made, and notes that it is made then if that is
     /// within `most`.
-    fn take(&self, weight: u64, most: Duration, now: Instant, jitter: Duration) -> Instant {
+    fn take(
+        &self,
+        weight: u64,
+        most: Duration,
+        now: Instant,
+        jitter: Duration,
+        among: u32,
+    ) -> Instant {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.limit.take(&mut state, weight, most, now, jitter)
+        let limit = self.limit.among(among);
+        limit.take(&mut state, weight, most, now, jitter)
     }
 }
 
@@ -157,16 +167,29 @@ mod tests {
         let policy = Policy::new(Vec::new(), Limit::Fixed(rate(2, 10)));
         let now = Instant::now();
         let waits: Vec<u64> = (0..5)
-            .map(|_| (policy.take(1, LONG, now, Duration::ZERO) - now).as_secs())
+            .map(|_| (policy.take(1, LONG, now, Duration::ZERO, 1) - now).as_secs())
             .collect();
         assert_eq!(waits, [0, 0, 10, 10, 20]);
         let later = now + Duration::from_mins(5);
-        assert_eq!(policy.take(1, LONG, later, Duration::ZERO), later);
+        assert_eq!(policy.take(1, LONG, later, Duration::ZERO, 1), later);
         assert_eq!(
-            policy.take(99, LONG, later, Duration::ZERO),
+            policy.take(99, LONG, later, Duration::ZERO, 1),
             later + Duration::from_secs(10),
             "more than ever fits"
         );
+    }
+
+    #[test]
+    fn several_processes_divide_the_calls() {
+        let now = Instant::now();
+        for limit in [Limit::Moving(vec![rate(7, 60)]), Limit::Fixed(rate(7, 60))] {
+            let at_once = |among| {
+                let policy = Policy::new(Vec::new(), limit.clone());
+                let take = || policy.take(1, LONG, now, Duration::ZERO, among);
+                (0..20).take_while(|_| take() == now).count()
+            };
+            assert_eq!([1, 2, 3, 9].map(at_once), [7, 3, 2, 1]);
+        }
     }
 
     #[test]
@@ -174,19 +197,19 @@ mod tests {
         for limit in [Limit::Fixed(rate(1, 10)), Limit::Moving(vec![rate(1, 10)])] {
             let policy = Policy::new(Vec::new(), limit);
             let now = Instant::now();
-            policy.take(1, LONG, now, Duration::ZERO);
+            policy.take(1, LONG, now, Duration::ZERO, 1);
             for _ in 0..3 {
                 assert_eq!(
-                    (policy.take(1, Duration::ZERO, now, Duration::ZERO) - now).as_secs(),
+                    (policy.take(1, Duration::ZERO, now, Duration::ZERO, 1) - now).as_secs(),
                     10
                 );
             }
             assert_eq!(
-                (policy.take(1, LONG, now, Duration::ZERO) - now).as_secs(),
+                (policy.take(1, LONG, now, Duration::ZERO, 1) - now).as_secs(),
                 10
             );
             assert_eq!(
-                (policy.take(1, LONG, now, Duration::ZERO) - now).as_secs(),
+                (policy.take(1, LONG, now, Duration::ZERO, 1) - now).as_secs(),
                 20
             );
         }
@@ -209,7 +232,7 @@ mod tests {
         let now = Instant::now();
         let wait = |method, url: &str| {
             budget
-                .take(&request(method, url), LONG, now, Duration::ZERO)
+                .take(&request(method, url), LONG, now, Duration::ZERO, 1)
                 .as_secs()
         };
         let url = "https://a.test/search/x?deep=1";
@@ -241,12 +264,12 @@ mod tests {
         };
         budget.learn(&request, &answer(200, "5"), Timestamp::UNIX_EPOCH, now);
         assert_eq!(
-            budget.take(&request, LONG, now, Duration::ZERO),
+            budget.take(&request, LONG, now, Duration::ZERO, 1),
             Duration::ZERO
         );
         budget.learn(&request, &answer(200, "0"), Timestamp::UNIX_EPOCH, now);
         assert_eq!(
-            budget.take(&request, LONG, now, Duration::ZERO),
+            budget.take(&request, LONG, now, Duration::ZERO, 1),
             Duration::from_secs(30)
         );
     }
@@ -264,7 +287,7 @@ mod tests {
             let mut made: Vec<(Instant, u64)> = Vec::new();
             for (pause, weight) in pauses.iter().zip(&weights) {
                 now += Duration::from_millis(*pause);
-                let at = policy.take(*weight, LONG, now, Duration::ZERO);
+                let at = policy.take(*weight, LONG, now, Duration::ZERO, 1);
                 prop_assert!(at >= now);
                 prop_assert!(made.last().is_none_or(|(last, _)| *last <= at));
                 made.push((at, *weight));

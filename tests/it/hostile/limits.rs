@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Arrivals, connector, page, start, start_on};
+use super::{Arrivals, MANIFEST, configured_by, connector, page, start, start_in, start_on};
 use crate::support::raw_http::{RawServer, Step, answer};
 use crate::support::redis::RedisServer;
 
@@ -184,6 +184,40 @@ async fn workers_that_share_a_store_stay_under_the_limit_together() {
         arrivals.assert_paced(began, 20.0, 4.0);
         let log = workers[0].process.log();
         assert!(!log.contains("t0ken"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_share_a_store_divide_a_budget() {
+    let redis = RedisServer::start();
+    let arrivals = Arrivals::default();
+    let seen = arrivals.clone();
+    let server = RawServer::start(move |_, head| {
+        seen.note();
+        one_of_pages(head, 15)
+    })
+    .await;
+    let budget = "api_budget: { type: HTTPAPIBudget, policies: [{ type: MovingWindowCallRatePolicy, \
+                  rates: [{ limit: 10, interval: PT1S }], matchers: [] }] }\nspec:\n";
+    let manifest = MANIFEST.replace("RATE_LIMITS", "{}");
+    let manifest = manifest.replace("spec:\n", budget);
+    let workers = ["one", "two"].map(|name| {
+        let connectors = [connector(name, &server, "t0ken")];
+        start_in(configured_by(&connectors, &manifest), &redis.url())
+    });
+    for worker in &workers {
+        worker.until("both", |connector| connector["rateProcesses"] == json!(2));
+    }
+    let (began, before) = (Instant::now(), arrivals.all().len());
+    workers[0].until("fifty requests", |_| arrivals.all().len() >= before + 50);
+    // What was taken before they knew of each other may still come, once.
+    for (number, at) in (1..).zip(&arrivals.all()[before..]) {
+        let least = (f64::from(number) - 20.0) / 10.0;
+        let took = (*at - began).as_secs_f64();
+        assert!(
+            took >= least,
+            "request {number} after {took} s, not {least} s"
+        );
     }
 }
 
