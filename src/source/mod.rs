@@ -122,6 +122,9 @@ pub struct Page {
     pub done: Option<f64>,
     /// State fields to set in the commit that holds the last of these records.
     pub state: Vec<(String, Option<String>)>,
+    /// As `state`, of a read of everything: to be set where nothing was known before it, as only
+    /// then nothing is overlooked when a later read goes on from there.
+    pub first: Option<(String, Option<String>)>,
     /// Records that are still there, of which nothing but the key is looked at.
     pub seen: Vec<Record>,
     /// A part of the stream that was listed whole with this page and those before it.

@@ -303,10 +303,14 @@ impl<'c> Cycle<'c> {
         }
         self.pipeline.metrics.skipped(&name, skipped);
         self.report.summary.skipped_unchanged += skipped;
-        if spec.lists_everything {
+        // A stream with a token has no validators.
+        if spec.lists_everything && !spec.later_counts {
             self.streams[page.stream].held.extend(page.state);
         } else {
             self.remember(page.state);
+        }
+        if self.streams[page.stream].known == 0 {
+            self.remember(page.first);
         }
         if self.batch.is_full(self.most) {
             self.launch().await?;
@@ -475,7 +479,7 @@ impl<'c> Cycle<'c> {
     }
 
     /// Keeps state for the next commit, unless the store has it already.
-    fn remember(&mut self, state: Vec<(String, Option<String>)>) {
+    fn remember(&mut self, state: impl IntoIterator<Item = (String, Option<String>)>) {
         for (field, value) in state {
             self.ready_state.insert(field, value);
         }

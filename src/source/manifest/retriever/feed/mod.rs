@@ -5,26 +5,24 @@
 //! provider voids means that everything is read again, at once and with all partitions, so that
 //! what was deleted meanwhile is found.
 
+mod place;
+mod walk;
+
 use std::collections::BTreeMap;
 
-use super::pages::{self, Answered, Pages, TOKEN, exchange, token_in};
+use self::place::FeedPlace;
+use super::pages::TOKEN;
 use super::reading::{Halt, ends_the_stream};
 use super::{Retriever, Stored};
 use crate::client::FetchError;
 use crate::json::{Map, Value};
-use crate::source::manifest::feed::{Feed, Start};
-use crate::source::manifest::options::RequestOptions;
+use crate::source::manifest::feed::Feed;
 use crate::source::manifest::partition::Partition;
-use crate::source::manifest::slice::StreamSlice;
-use crate::source::manifest::stream::Parts;
 use crate::source::manifest::template::Literal;
-use crate::source::{Event, Events, Outcome, Page, ReadState, Stopped};
+use crate::source::{Event, Events, Outcome, ReadState, Stopped};
 
 /// How often one poll begins anew because the provider voids what it gave before.
 const MAX_RESTARTS: usize = 2;
-
-/// Largest body of the answer to `start`.
-const MAX_START_BYTES: usize = 1024 * 1024;
 
 /// Tokens by partition.
 type Tokens = BTreeMap<String, String>;
@@ -38,6 +36,18 @@ struct FeedRead<'a, 'r> {
     tokens: Tokens,
     /// Where the provider said that reading everything begins.
     restart_at: Option<Literal>,
+    /// Where an earlier read was cut short.
+    place: Option<FeedPlace>,
+    /// Nothing is remembered of the stream, whatever was read of it.
+    is_new: bool,
+    /// Whether the stream is one partition, so that one place is enough.
+    is_whole: bool,
+    /// What this read notes places for; `None` where it must begin anew if it is cut short.
+    noting: Option<Noting>,
+    /// A place was handed over.
+    has_noted: bool,
+    /// Pages since the last beginning.
+    pages: usize,
     tally: Tally,
     records: u64,
     limit: Option<u64>,
@@ -54,6 +64,14 @@ struct Tally {
     failed: Option<FetchError>,
     /// Tokens of partitions read in full: they count when nothing is missing.
     first_tokens: Tokens,
+}
+
+/// What a place that is noted belongs to.
+struct Noting {
+    since: Option<String>,
+    first: Option<String>,
+    /// Nothing may have been known before, if the place is to count.
+    is_first: bool,
 }
 
 /// Why the read of a partition does not go on.
@@ -84,6 +102,13 @@ impl Retriever<'_> {
             events,
             tokens: tokens_of(&stored),
             restart_at: None,
+            place: (stored.text.as_deref())
+                .and_then(|text| FeedPlace::stored(text, self.run.clock.now())),
+            is_new: !state.fields.contains_key(&self.cursor_key()),
+            is_whole: false,
+            noting: None,
+            has_noted: false,
+            pages: 0,
             tally: Tally::default(),
             records: 0,
             limit: state.limit,
@@ -123,6 +148,10 @@ impl FeedRead<'_, '_> {
             .iter()
             .map(|partition| (Value::from(partition.keys.clone()).to_string(), partition))
             .collect();
+        self.is_whole = listed.len() == 1 && partitions.failed.is_none() && self.limit.is_none();
+        if !self.is_whole {
+            self.place = None;
+        }
         let is_listed = |key: &String| listed.iter().any(|(listed, _)| listed == key);
         if partitions.failed.is_none() && !self.tokens.keys().all(is_listed) {
             // What belonged to a partition that is gone, only a full read tells.
@@ -167,26 +196,44 @@ impl FeedRead<'_, '_> {
     async fn partition(&mut self, key: &str, partition: &Partition) -> Result<(), Stop> {
         let run = &self.retriever.run;
         let mut slice = partition.slice(Map::new());
-        if let Some(token) = self.tokens.get(key).cloned() {
-            slice.extra_fields.insert(TOKEN.to_owned(), token.into());
+        let since = self.tokens.get(key).cloned();
+        let place = self.place.take().filter(|place| place.since == since);
+        if let Some(token) = since {
+            slice
+                .extra_fields
+                .insert(TOKEN.to_owned(), token.clone().into());
+            self.noting = Some(Noting {
+                since: Some(token),
+                first: None,
+                is_first: false,
+            });
             let changes = &self.feed.changes;
-            if let Some(next) = self.walk(changes, &slice, None).await? {
+            if let (Some(next), _) = self.walk(changes, &slice, place, None).await? {
                 self.tokens.insert(key.to_owned(), next);
             }
             self.tally.changes += 1;
             return Ok(());
         }
         // Taken before the listing, so that nothing falls between the two.
-        let first = match &self.feed.start {
-            Some(start) => Some(
+        let first = match (&self.feed.start, &place) {
+            (Some(_), Some(place)) => place.first.clone(),
+            (Some(start), None) => Some(
                 self.first_token(start, &slice)
                     .await
                     .map_err(Halt::Failed)?,
             ),
-            None => None,
+            (None, _) => None,
         };
+        let goes_on = place.is_some();
+        // A read that finds what is gone by its absence has to see all there is.
+        self.noting = (goes_on || self.is_new).then(|| Noting {
+            since: None,
+            first: first.clone(),
+            is_first: !goes_on,
+        });
         let restart_at = self.restart_at.take();
-        let last = self.walk(self.retriever.parts, &slice, restart_at).await?;
+        let parts = self.retriever.parts;
+        let (last, is_all) = self.walk(parts, &slice, place, restart_at).await?;
         let Some(token) = first.or(last) else {
             return Err(Stop::Halt(Halt::Failed(FetchError::Unusable(format!(
                 "stream {}: everything was read, but no answer holds the token to go on from",
@@ -194,105 +241,10 @@ impl FeedRead<'_, '_> {
             )))));
         };
         self.tally.first_tokens.insert(key.to_owned(), token);
-        self.tally.in_full += 1;
+        // What stands before the place was not seen in this read.
+        self.tally.changes += usize::from(!is_all);
+        self.tally.in_full += usize::from(is_all);
         Ok(())
-    }
-
-    /// Reads all pages of a slice; the last token that one of them holds.
-    async fn walk(
-        &mut self,
-        parts: &Parts,
-        slice: &StreamSlice,
-        start: Option<Literal>,
-    ) -> Result<Option<String>, Stop> {
-        let run = &self.retriever.run;
-        let options = parts
-            .slice_options
-            .of(slice, &run.context())
-            .map_err(|error| Halt::Failed(run.misconfigured(error)))?;
-        let left = self.limit.map(|limit| limit.saturating_sub(self.records));
-        let mut pages = Pages::new(run, parts, slice, options, None)
-            .starting_at(start)
-            .detailing(left.map(|left| usize::try_from(left).unwrap_or(usize::MAX)));
-        let mut token = None;
-        loop {
-            let page = match pages.next(None).await {
-                Ok(Some(page)) => page,
-                Ok(None) => break,
-                Err(error) => match pages.voided() {
-                    Some(voided) => {
-                        self.restart_at = voided.restart_at.map(Literal::Str);
-                        return Err(Stop::Void);
-                    }
-                    None => return Err(Halt::Failed(error).into()),
-                },
-            };
-            if page.cursor_token.is_some() {
-                token.clone_from(&page.cursor_token);
-            }
-            let reads_all = !slice.extra_fields.contains_key(TOKEN);
-            self.tally.drifted |= page.lacks_list && reads_all;
-            self.emit(page).await?;
-        }
-        self.tally.counted |= pages.is_counted();
-        self.tally.drifted |= pages.drift() > super::guard::Found::Nothing;
-        Ok(token)
-    }
-
-    async fn emit(&mut self, page: pages::Page) -> Result<(), Halt> {
-        let mut records = page.records;
-        if let Some(limit) = self.limit {
-            let left = limit.saturating_sub(self.records);
-            records.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        }
-        self.records += records.len() as u64;
-        let page = Page {
-            stream: self.retriever.index,
-            records,
-            rejected: page.rejected,
-            deleted: page.deleted,
-            ..Page::default()
-        };
-        self.events.send(Event::Page(page)).await?;
-        if self.limit.is_some_and(|limit| self.records >= limit) {
-            return Err(Halt::Limit);
-        }
-        Ok(())
-    }
-
-    /// Asks for the token that is known before anything is read.
-    async fn first_token(&self, start: &Start, slice: &StreamSlice) -> Result<String, FetchError> {
-        let run = &self.retriever.run;
-        let context = run.context().with("stream_slice", slice.view());
-        let request = start
-            .requester
-            .request(None, RequestOptions::default(), &context)
-            .map_err(|error| run.in_stream(error))?;
-        let unusable = |why: &dyn std::fmt::Display| {
-            FetchError::Unusable(format!(
-                "stream {}: {}: {why}",
-                run.stream,
-                crate::client::without_query(&request.url)
-            ))
-        };
-        let answered = exchange(run, &start.requester, &request, true, false, None).await?;
-        let response = match answered {
-            Answered::Accepted {
-                response,
-                ignored: false,
-            } => response,
-            Answered::Accepted { response, .. } | Answered::Fits { response } => {
-                return Err(unusable(&format!("answered {}", response.status)));
-            }
-        };
-        if response.body.len() > MAX_START_BYTES {
-            return Err(unusable(&"the answer is too large to hold a token"));
-        }
-        crate::json::validate(&response.body).map_err(|error| unusable(&error))?;
-        let documents = [response.body.clone()];
-        token_in(&start.token, &response, &documents, &context)
-            .map_err(|error| unusable(&error))?
-            .ok_or_else(|| unusable(&"the answer holds no token"))
     }
 
     /// How the read ended, and what it leaves behind.
@@ -312,23 +264,40 @@ impl FeedRead<'_, '_> {
             // After any other read something may be missing that only a full one finds.
             self.tokens.extend(tally.first_tokens);
         }
-        (outcome, self.field(stored))
+        let is_cut = matches!(outcome, Outcome::Incomplete(_));
+        (outcome, self.field(stored, is_cut))
     }
 
     /// The state field of the tokens, if they changed.
-    fn field(&self, stored: &Stored) -> Option<(String, Option<String>)> {
-        let text = (!self.tokens.is_empty()).then(|| {
-            let tokens: Map = self
+    fn field(&self, stored: &Stored, is_cut: bool) -> Option<(String, Option<String>)> {
+        let was_void = self.tokens.is_empty()
+            && stored
                 .tokens
-                .iter()
-                .map(|(key, token)| (key.clone(), token.as_str().into()))
-                .collect();
-            let mut map = Map::new();
-            map.insert("config".to_owned(), self.retriever.shape.into());
-            map.insert("tokens".to_owned(), tokens.into());
-            Value::from(map).to_string()
-        });
-        (stored.text != text).then(|| (self.retriever.cursor_key(), text))
+                .as_ref()
+                .is_some_and(|tokens| !tokens.is_empty());
+        if is_cut && self.is_whole && !was_void {
+            // With the place that was noted last.
+            return None;
+        }
+        // An empty one tells a read that is to find deletions from the very first.
+        let is_known = stored.text.is_some() || !self.tokens.is_empty();
+        let text = is_known.then(|| self.text(None));
+        (self.has_noted || stored.text != text).then(|| (self.retriever.cursor_key(), text))
+    }
+
+    fn text(&self, place: Option<&FeedPlace>) -> String {
+        let tokens: Map = self
+            .tokens
+            .iter()
+            .map(|(key, token)| (key.clone(), token.as_str().into()))
+            .collect();
+        let mut map = Map::new();
+        map.insert("config".to_owned(), self.retriever.shape.into());
+        map.insert("tokens".to_owned(), tokens.into());
+        if let Some(place) = place {
+            map.insert("resume".to_owned(), place.to_value());
+        }
+        Value::from(map).to_string()
     }
 }
 
