@@ -32,6 +32,8 @@ pub(super) struct Requester {
     pub(super) mode: Mode,
     /// Whether its answers may be kept where several streams have this one as their parent.
     pub(super) may_keep: bool,
+    /// Whether the base is a whole address, and not what all addresses begin with.
+    is_whole: bool,
     /// Whether the path may name another host, because it holds what an answer said.
     guards_host: bool,
 }
@@ -75,9 +77,10 @@ impl Requester {
             }
         };
         // `url` is the whole address; `url_base` and `path` are the older spelling.
-        let (base, path) = match (Expr::field(node, "url")?, Expr::field(node, "url_base")?) {
-            (_, Some(base)) => (base, Expr::field(node, "path")?),
-            (Some(url), None) => (url, Expr::field(node, "path")?),
+        let path = Expr::field(node, "path")?;
+        let (base, is_whole) = match (Expr::field(node, "url")?, Expr::field(node, "url_base")?) {
+            (_, Some(base)) => (base, false),
+            (Some(url), None) => (url, path.is_none()),
             (None, None) => {
                 return Err(problem(
                     node.at,
@@ -111,6 +114,7 @@ impl Requester {
                 None => ErrorHandler::default(),
             },
             mode,
+            is_whole,
             may_keep: flag_or(node, "use_cache", true)?,
             guards_host: false,
         })
@@ -238,7 +242,12 @@ impl Requester {
             method,
             ..self.clone()
         };
-        let path = path.trim_start_matches('/');
+        // Below the base; where there is none but a whole address, from the root of its host.
+        let path = if self.is_whole {
+            path
+        } else {
+            path.trim_start_matches('/')
+        };
         let mut request = bare.request(Some(path), RequestOptions::default(), context)?;
         if let Some(body) = body {
             if !request.headers.contains_key(http::header::CONTENT_TYPE) {
