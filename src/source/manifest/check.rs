@@ -18,12 +18,13 @@ const WARN_BEFORE_EXPIRY: jiff::SignedDuration = jiff::SignedDuration::from_hour
 /// The health check of the manifest, then the first page of each stream that the connector reads.
 pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchError> {
     let mut report = CheckReport::default();
+    let mut are_known = false;
     if let Some(check) = &source.manifest.metadata.health_check {
         match health(source, check, &mut report).await {
             // An installation may lack what the health check asks for; the streams decide.
             Err(FetchError::Rejected(what)) => report.warnings.push(what),
             Err(error @ FetchError::Forbidden(_)) => report.failed.push(error),
-            result => result?,
+            result => are_known = result?,
         }
     }
     let parents = ParentCache::until(ENOUGH_PARTITIONS);
@@ -61,6 +62,12 @@ pub(super) async fn check(source: &ManifestSource) -> Result<CheckReport, FetchE
             Err(error @ (FetchError::Forbidden(_) | FetchError::Rejected(_))) => {
                 report.failed.push(error);
             }
+            // The provider refuses a scope that is missing in the words of a wrong key.
+            Err(FetchError::Unauthorized(what)) if are_known => {
+                report.failed.push(FetchError::Forbidden(format!(
+                    "{what}; but it knows the credentials, so that they lack a permission or a scope"
+                )));
+            }
             // What was proven before says which of several credentials it is about.
             Err(error @ FetchError::Unauthorized(_)) if !report.proven.is_empty() => {
                 report.failed.push(error);
@@ -82,11 +89,12 @@ pub(super) async fn probe(source: &ManifestSource) {
     }
 }
 
+/// Sends the health check; whether the provider said that it knows the credentials.
 async fn health(
     source: &ManifestSource,
     check: &HealthCheck,
     report: &mut CheckReport,
-) -> Result<(), FetchError> {
+) -> Result<bool, FetchError> {
     let ask = ask(
         source,
         check.method.clone(),
@@ -94,7 +102,7 @@ async fn health(
         check.body.as_deref(),
     );
     let Some(response) = within(check, ask).await? else {
-        return Ok(());
+        return Ok(false);
     };
     if response.status.as_u16() != check.expected_status {
         return Err(FetchError::Rejected(format!(
@@ -135,6 +143,7 @@ async fn health(
                     &about.expires,
                     report,
                 );
+                return Ok(true);
             }
             Ok(None) => {}
             Err(error @ (FetchError::RateLimited { .. } | FetchError::Misconfigured(_))) => {
@@ -143,7 +152,7 @@ async fn health(
             Err(error) => tracing::debug!(%error, "the credentials cannot be asked about"),
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 async fn ask_about(
