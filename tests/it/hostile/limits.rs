@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Arrivals, MANIFEST, configured_by, connector, page, start, start_in, start_on};
+use super::{Arrivals, MANIFEST, Scene, configured_by, connector, page, start, start_in, start_on};
 use crate::support::raw_http::{RawServer, Step, answer};
 use crate::support::redis::RedisServer;
 
@@ -185,6 +185,43 @@ async fn workers_that_share_a_store_stay_under_the_limit_together() {
         let log = workers[0].process.log();
         assert!(!log.contains("t0ken"), "{log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_lost_store_nor_a_killed_worker_lets_the_others_exceed_the_rate() {
+    let mut redis = RedisServer::start_durable();
+    let arrivals = Arrivals::default();
+    let seen = arrivals.clone();
+    let server = RawServer::start(move |_, head| {
+        seen.note();
+        one_of_pages(head, 15)
+    })
+    .await;
+    let began = Instant::now();
+    let mut workers: Vec<_> = ["one", "two", "three"]
+        .map(|name| {
+            let connectors = [connector(name, &server, "t0ken")];
+            let limits = "{ requests_per_second: 20, burst: 4 }";
+            start_on(&redis.url(), &connectors, limits)
+        })
+        .into();
+    for worker in &workers {
+        worker.until("all", |connector| connector["rateProcesses"] == json!(3));
+    }
+    redis.kill();
+    std::thread::sleep(Duration::from_secs(2));
+    redis.restart();
+    let polls = |worker: &Scene| worker.metric("polls_total", "outcome=\"success\"");
+    let before: Vec<_> = workers.iter().map(polls).collect();
+    for (worker, before) in workers.iter().zip(before) {
+        worker.until("it reads again", |_| polls(worker) > before + 1);
+    }
+    let killed = workers.pop().unwrap();
+    killed.process.signal("KILL");
+    let (before, asked) = (polls(&workers[0]), arrivals.all().len());
+    workers[0].until("it goes on", |_| polls(&workers[0]) > before + 2);
+    assert!(arrivals.all().len() > asked);
+    arrivals.assert_paced(began, 20.0, 4.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
