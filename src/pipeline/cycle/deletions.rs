@@ -214,11 +214,13 @@ impl Cycle<'_> {
         state: Vec<(String, Option<String>)>,
         is_done: bool,
     ) -> Result<(), CycleError> {
-        let mut held = std::mem::take(&mut self.streams[stream].held);
+        let held = std::mem::take(&mut self.streams[stream].held);
         if !is_done {
             return Ok(());
         }
-        held.extend(state);
+        // Of what is said of a field twice the last counts.
+        let held: BTreeMap<_, _> = held.into_iter().chain(state).collect();
+        let held: Vec<_> = held.into_iter().collect();
         for chunk in held.chunks(STATE_AT_ONCE) {
             self.remember(chunk.to_vec());
             self.launch().await?;

@@ -250,7 +250,7 @@ impl Retriever<'_> {
                 | Outcome::Unchanged
         );
         if is_whole && state.limit.is_none() {
-            fields.extend(validators.stale());
+            fields.extend(validators.stale(self.lists_everything));
         }
         events
             .send(Event::End {

@@ -26,6 +26,8 @@ pub(super) struct Validators<'r> {
     config_hash: &'r str,
     fields: &'r BTreeMap<String, String>,
     used: HashSet<String>,
+    /// More answers came than are remembered.
+    overflowed: bool,
 }
 
 /// What was remembered of the answer to one request.
@@ -48,6 +50,7 @@ impl<'r> Validators<'r> {
             config_hash,
             fields,
             used: HashSet::new(),
+            overflowed: false,
         }
     }
 
@@ -100,7 +103,11 @@ impl<'r> Validators<'r> {
             next,
         };
         let worthless = remembered.etag.is_none() && remembered.last_modified.is_none();
-        if request.method != Method::GET || worthless || self.used.len() >= MAX_REMEMBERED {
+        if request.method != Method::GET || worthless {
+            return None;
+        }
+        if self.used.len() >= MAX_REMEMBERED {
+            self.overflowed = true;
             return None;
         }
         let value = remembered.write();
@@ -109,14 +116,20 @@ impl<'r> Validators<'r> {
         (!known).then_some((key, Some(value)))
     }
 
-    /// Removes what no request of a complete read has used.
-    pub(super) fn stale(&self) -> Vec<(String, Option<String>)> {
+    /// Removes what no request of a complete read has used, and everything if some answers of a
+    /// listing that must be read whole are not remembered: those that did not change would be
+    /// asked for twice.
+    pub(super) fn stale(&self, reads_whole: bool) -> Vec<(String, Option<String>)> {
         let prefix = format!("etag:{}:", self.stream);
-        self.fields
-            .range(prefix.clone()..)
-            .take_while(|(key, _)| key.starts_with(&prefix))
-            .filter(|(key, _)| !self.used.contains(*key))
-            .map(|(key, _)| (key.clone(), None))
+        let is_useless = reads_whole && self.overflowed;
+        let stored = (self.fields.range(prefix.clone()..))
+            .map(|(key, _)| key)
+            .take_while(|key| key.starts_with(&prefix))
+            .filter(|key| is_useless || !self.used.contains(*key));
+        let written = self.used.iter().filter(|_| is_useless);
+        stored
+            .chain(written)
+            .map(|key| (key.clone(), None))
             .collect()
     }
 }
@@ -176,6 +189,39 @@ mod tests {
             .collect();
         let mut validators = Validators::new("a", "", &fields);
         validators.keep("etag:a:2".to_owned());
-        assert_eq!(validators.stale(), [("etag:a:1".to_owned(), None)]);
+        assert_eq!(validators.stale(true), [("etag:a:1".to_owned(), None)]);
+    }
+
+    #[test]
+    fn validators_of_a_listing_that_is_too_long_are_not_kept() {
+        let fields = BTreeMap::from([("etag:a:0".to_owned(), "{}".to_owned())]);
+        let mut validators = Validators::new("a", "", &fields);
+        let request = Request {
+            method: Method::GET,
+            url: "http://a/".parse().unwrap(),
+            headers: HeaderMap::new(),
+            body: None,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(ETAG, "\"x\"".parse().unwrap());
+        let response = Response {
+            status: http::StatusCode::OK,
+            headers,
+            body: bytes::Bytes::new(),
+            url: request.url.clone(),
+        };
+        for page in 0..=MAX_REMEMBERED {
+            let key = format!("etag:a:{page}");
+            let remembered = validators.remember(key, &request, &response, Value::Null);
+            assert_eq!(remembered.is_some(), page < MAX_REMEMBERED);
+        }
+        // An incremental read gains from each that it has.
+        assert_eq!(validators.stale(false), []);
+        let removed: HashSet<String> = validators
+            .stale(true)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(removed.len(), MAX_REMEMBERED);
     }
 }
