@@ -1,12 +1,16 @@
 //! `validate`: every problem of the configuration at once.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::context::Context;
 use super::exit::Problems;
+use super::manifest::errors_of;
 use super::output;
 
-/// Loads everything a run would load, environment included, and builds every source.
+/// Loads everything a run would load, environment included, and builds every source. What keeps a
+/// stream of a manifest from working is told, and is no reason to refuse the configuration.
 pub(super) fn validate(context: &Context, names: &[String]) -> Result<()> {
     let configuration = context.load(names)?;
     let wishes = configuration.wishes().map_err(Problems)?;
@@ -17,6 +21,14 @@ pub(super) fn validate(context: &Context, names: &[String]) -> Result<()> {
         .collect();
     if !problems.is_empty() {
         return Err(Problems(problems).into());
+    }
+    // They may be about a stream that is not read.
+    let manifests: BTreeSet<_> = wishes
+        .iter()
+        .filter_map(|wish| wish.config.manifest.as_deref())
+        .collect();
+    for line in manifests.into_iter().flat_map(errors_of) {
+        eprintln!("{line}");
     }
     let disabled = configuration.loaded.connectors.len() - wishes.len();
     output::line(&format!(

@@ -55,6 +55,24 @@ fn configure(directory: &Path, address: &str) {
     fs::write(directory.join("connectors.json"), config.to_string()).unwrap();
 }
 
+#[test]
+fn validate_tells_what_keeps_a_stream_of_a_manifest_from_working() {
+    let directory = tempfile::tempdir().unwrap();
+    configure(directory.path(), "http://127.0.0.1:9");
+    let broken = MANIFEST.replace("config['base_url']", "confg['base_url']");
+    fs::write(directory.path().join("items.yaml"), broken).unwrap();
+    let output = std::process::Command::new(BINARY)
+        .arg("validate")
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("items.yaml:13:23: error: "), "{told}");
+    assert!(told.contains("did you mean config?"), "{told}");
+    // Other streams may be read all the same.
+    assert!(output.status.success(), "{told}");
+}
+
 /// A connector `a` of 50 items and the embedded store.
 async fn site() -> (TempDir, Items, Worker) {
     let directory = tempfile::tempdir().unwrap();

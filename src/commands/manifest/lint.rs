@@ -55,6 +55,14 @@ pub(super) fn lint(args: &LintArgs) -> Result<ExitCode> {
     })
 }
 
+/// What keeps a manifest or one of its streams from working, a line each.
+pub(in crate::commands) fn errors_of(path: &Path) -> impl Iterator<Item = String> {
+    let findings = of_file(path).into_iter();
+    findings
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| as_text(&finding))
+}
+
 fn of_file(path: &Path) -> Vec<Finding> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {

@@ -3,6 +3,8 @@
 mod lint;
 mod test;
 
+pub(super) use self::lint::errors_of;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
