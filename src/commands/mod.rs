@@ -56,7 +56,7 @@ pub fn log_filter(cli: &Cli) -> Option<String> {
 /// Runs the command that was asked for.
 pub async fn execute(cli: Cli, environment: Environment, signals: OsSignals) -> Result<ExitCode> {
     let context = Context::new(cli.global.clone(), environment)?;
-    let code = command(&context, cli, signals).await;
+    let code = Box::pin(command(&context, cli, signals)).await;
     // An answer on its way may hold the only good refresh token.
     if !context.credentials.settle(LONGEST_RENEWAL).await {
         tracing::error!("a token that was being renewed is not stored yet; it may be lost");

@@ -511,14 +511,14 @@ metadata:
 
     #[test]
     fn a_sweep_lists_keys_or_looks_back() {
-        let rules = r#"      a:
+        let rules = r"      a:
         oldest_first: true
         sweep: { every: P1D, empty: [410], requester: { request_parameters: { fields: id } } }
-"#;
+";
         assert_eq!(problems(rules), Vec::<String>::new());
-        let rules = r#"      a:
+        let rules = r"      a:
         sweep: { every: P1D, lookback: P7D, requester: { path: /b } }
-"#;
+";
         assert_eq!(
             problems(rules),
             [
