@@ -174,8 +174,9 @@ fn candidates<'a>(
         };
         let is_selected = wanted.is_empty() || name.is_some_and(|name| wanted.contains(&name));
         let is_enabled = match node.get("enabled") {
-            // A value that cannot be had is reported when it is looked up; nothing else is.
-            Some(_) => is_enabled(node, sources).unwrap_or(false),
+            // A value that cannot be had is reported when it is looked up, with all that will be
+            // missing once it is mended.
+            Some(_) => is_enabled(node, sources).unwrap_or(true),
             None => default_enabled,
         };
         let forced = options.include_disabled && !wanted.is_empty();

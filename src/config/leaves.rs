@@ -166,9 +166,11 @@ impl Pass<'_> {
                 self.leaves.substituted.insert(at);
                 value
             }
-            Err(missing) => {
-                self.report
-                    .problem(&place, &missing.to_string(), missing.fix());
+            Err(all) => {
+                for missing in all {
+                    self.report
+                        .problem(&place, &missing.to_string(), missing.fix());
+                }
                 self.leaves.opaque.insert(at);
                 text.to_owned()
             }

@@ -132,28 +132,36 @@ impl Template {
     }
 
     /// Puts the values in. `directory` is where relative paths of `${file:…}` start; `note` is told
-    /// what was read, and its digest.
+    /// what was read, and its digest. The error is everything that is missing.
     pub(super) fn render(
         &self,
         environment: &Environment,
         directory: &Path,
         mut note: impl FnMut(PathBuf, u64),
-    ) -> Result<String, Missing> {
+    ) -> Result<String, Vec<Missing>> {
         let mut text = String::new();
+        let mut missing = Vec::new();
         for part in &self.0 {
             match part {
                 Part::Text(literal) => text.push_str(literal),
-                Part::Variable { name, or } => {
-                    text.push_str(lookup(name, or, environment)?);
-                }
-                Part::File(path) => {
-                    let content = read(path, directory)?;
-                    note(directory.join(path), xxh3_64(content.as_bytes()));
-                    text.push_str(&content);
-                }
+                Part::Variable { name, or } => match lookup(name, or, environment) {
+                    Ok(value) => text.push_str(value),
+                    Err(error) => missing.push(error),
+                },
+                Part::File(path) => match read(path, directory) {
+                    Ok(content) => {
+                        note(directory.join(path), xxh3_64(content.as_bytes()));
+                        text.push_str(&content);
+                    }
+                    Err(error) => missing.push(error),
+                },
             }
         }
-        Ok(text)
+        if missing.is_empty() {
+            Ok(text)
+        } else {
+            Err(missing)
+        }
     }
 }
 
@@ -270,7 +278,12 @@ mod tests {
         Template::parse(text)
             .map_err(|error| error.to_string())?
             .render(&environment, Path::new("/"), |_, _| {})
-            .map_err(|error| error.to_string())
+            .map_err(|missing| shown(&missing))
+    }
+
+    fn shown(missing: &[Missing]) -> String {
+        let all: Vec<_> = missing.iter().map(ToString::to_string).collect();
+        all.join("; ")
     }
 
     #[test]
@@ -352,7 +365,7 @@ mod tests {
             Template::parse(text)
                 .unwrap()
                 .render(&Environment::default(), directory.path(), |_, _| {})
-                .map_err(|error| error.to_string())
+                .map_err(|missing| shown(&missing))
         };
         assert_eq!(read("${file:secret}").as_deref(), Ok("a ${A} $$\r\n\n"));
         assert_eq!(

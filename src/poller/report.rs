@@ -16,6 +16,9 @@ use crate::telemetry::metrics::{ConnectorMetrics, PollOutcome};
 /// How often consumed entries are trimmed from the output stream.
 const TRIM_EVERY: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether a poll is held up.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
 /// Reports the polls of one tenure.
 pub(super) struct Reporter {
     shared: Shared,
@@ -94,6 +97,29 @@ impl Reporter {
         metrics.poll_ended(outcome, Duration::from_millis(report.summary.duration_ms));
         self.keep(wanted, report, &failing, failures, phase).await;
         self.trim(wanted).await;
+    }
+
+    /// Tells the store while a poll is held up by a full output: until then its metrics say what
+    /// came of the poll before. Never ends by itself.
+    pub(super) async fn watch(shared: Shared, name: Arc<str>) {
+        let mut told = false;
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            let Some(status) = shared.registry.get(&name) else {
+                continue;
+            };
+            let is_held_up = status.phase == Phase::BackPressure;
+            if is_held_up == told {
+                continue;
+            }
+            let phase = [("phase", status.phase.as_str().to_owned())];
+            match shared.store.record_metrics(&name, &[], &phase).await {
+                Ok(()) => told = is_held_up,
+                Err(error) => {
+                    tracing::debug!(connector.id = &*name, error = %chain(&error), "cannot record the phase");
+                }
+            }
+        }
     }
 
     /// A poll broke off because the tenure is over or the store failed.

@@ -276,11 +276,13 @@ impl UniversalPollingConnector {
         keeper: &mut Keeper,
     ) -> (T, Option<Interruption>) {
         let mut interruption = None;
-        tokio::pin!(work);
+        let watching = Reporter::watch(self.shared.clone(), self.name.clone());
+        tokio::pin!(work, watching);
         loop {
             tokio::select! {
                 biased;
                 result = &mut work => return (result, interruption),
+                () = &mut watching => {}
                 () = self.stop.cancelled(), if interruption.is_none() => {
                     interruption = Some(Interruption::Stop);
                 }

@@ -187,6 +187,16 @@ async fn a_full_output_stream_is_seen_and_nothing_is_lost_when_its_group_reads_o
     });
     let metrics = ops.get("/metrics").unwrap().1;
     assert!(metrics.contains("connector_worker_output_stream_full_total{connector=\"a\"}"));
+    // So that `status` says it too.
+    let started = Clock::now();
+    while connection
+        .hget::<_, _, Option<String>>("p:metrics:connector:a", "phase")
+        .unwrap()
+        != Some("back_pressure".to_owned())
+    {
+        assert!(started.elapsed() < SOON, "{}", process.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(connection.xlen::<_, usize>("p:out").unwrap() <= 20);
 
     let mut read = Vec::new();

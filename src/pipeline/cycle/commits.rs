@@ -15,7 +15,7 @@ impl Cycle<'_> {
             .into_iter()
             .filter(|(field, value)| {
                 let before = on_their_way.change_of(field);
-                before.unwrap_or_else(|| fields.get(field)) != value.as_ref()
+                before.map_or_else(|| fields.get(field), Option::as_ref) != value.as_ref()
             })
             .collect();
         self.batch_since = None;

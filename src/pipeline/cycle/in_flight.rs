@@ -41,9 +41,9 @@ impl InFlight {
     }
 
     /// What the newest of them that writes this field makes of it.
-    pub(super) fn change_of(&self, field: &str) -> Option<Option<&String>> {
+    pub(super) fn change_of(&self, field: &str) -> Option<&Option<String>> {
         let mut newest = self.changes.iter().rev();
-        newest.find_map(|changes| changes.get(field).map(Option::as_ref))
+        newest.find_map(|changes| changes.get(field))
     }
 
     /// Hands a commit to `writer`, for which there is room.
