@@ -19,7 +19,7 @@ pub use members::without_nulls;
 pub use parse::parse;
 pub use pointer::{Pointer, PointerError};
 pub use respell::{NOT_A_NUMBER, printed, respell};
-pub use scan::{SyntaxError, elements, elements_with_versions, get, text_of, validate};
+pub use scan::{Elements, SyntaxError, elements, elements_with_versions, get, text_of, validate};
 pub use value::{Map, Value};
 pub use version::{Ignored, canonical_hash, fields_hash, instant_of, time_of};
 pub use write::{compact, write_string};

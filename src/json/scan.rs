@@ -29,6 +29,9 @@ pub fn validate(bytes: &[u8]) -> Result<(), SyntaxError> {
     scanner.end()
 }
 
+/// Where the elements of an array stand, and what was made of each.
+pub type Elements<T> = Vec<(Range<usize>, T)>;
+
 /// Checks the whole document and gives the byte ranges of the elements of the array at `path`
 /// (a non-empty object there counts as one element; `None`: nothing there, or a scalar).
 ///
@@ -44,7 +47,7 @@ pub fn elements_with_versions(
     bytes: &[u8],
     path: &[&str],
     ignored: &Ignored,
-) -> Result<Option<Vec<(Range<usize>, Version)>>, SyntaxError> {
+) -> Result<Option<Elements<Version>>, SyntaxError> {
     elements_with(bytes, path, &mut |scanner| version_of(scanner, ignored))
 }
 
@@ -53,7 +56,7 @@ fn elements_with<'b, T>(
     bytes: &'b [u8],
     path: &[&str],
     each: &mut impl FnMut(&mut Scanner<'b>) -> Result<T, SyntaxError>,
-) -> Result<Option<Vec<(Range<usize>, T)>>, SyntaxError> {
+) -> Result<Option<Elements<T>>, SyntaxError> {
     let mut scanner = Scanner::document(bytes)?;
     let mut found = None;
     scanner.elements(path, &mut found, each)?;
@@ -461,7 +464,7 @@ impl<'b> Scanner<'b> {
     fn elements<T>(
         &mut self,
         path: &[&str],
-        found: &mut Option<Vec<(Range<usize>, T)>>,
+        found: &mut Option<Elements<T>>,
         each: &mut impl FnMut(&mut Self) -> Result<T, SyntaxError>,
     ) -> Result<(), SyntaxError> {
         let bracket = self.peek();

@@ -24,6 +24,10 @@ use crate::source::{SignalRule, StreamSpec};
 
 /// The components of a stream that can be read.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what a stream is like, each of its own"
+)]
 pub(super) struct Parts {
     pub(super) requester: Requester,
     pub(super) paginator: Paginator,

@@ -85,7 +85,7 @@ impl Builder<'_> {
                 None => {
                     let mut parts = self.beside(node, signal, &sweep.retriever)?;
                     parts.empties.clone_from(&sweep.empty);
-                    Way::Keys(parts)
+                    Way::Keys(Box::new(parts))
                 }
                 Some(_) if parts.cursor.is_none() => {
                     return Err(problem(

@@ -138,7 +138,7 @@ pub(super) struct Sweep {
 #[derive(Debug, Clone)]
 pub(super) enum Way {
     /// By a listing of every record, only to see which are still there.
-    Keys(Parts),
+    Keys(Box<Parts>),
     /// By the stream itself, read so far back.
     LookingBack(Expr),
 }

@@ -149,7 +149,7 @@ pub(super) struct Reading<'a, 'r> {
 enum SliceEnd {
     Complete(Observed),
     /// The provider lists no deeper; the rest is a slice of its own.
-    TooDeep(Observed, StreamSlice),
+    TooDeep(Observed, Box<StreamSlice>),
     /// Records kept moving while it was read.
     Drifted,
     /// The provider has no such records there.
@@ -353,7 +353,7 @@ impl Reading<'_, '_> {
                 Some(SliceEnd::Complete(observed)) => return Ok(Some(all.and(observed))),
                 Some(SliceEnd::TooDeep(observed, rest)) => {
                     all = all.and(observed);
-                    slice = Cow::Owned(rest);
+                    slice = Cow::Owned(*rest);
                 }
                 Some(SliceEnd::Drifted | SliceEnd::Skipped) | None => return Ok(None),
             }
@@ -468,7 +468,7 @@ impl Reading<'_, '_> {
                                 "no deeper page; going on from the newest record"
                             );
                             self.tally.doubts += 1;
-                            Ok(SliceEnd::TooDeep(observed, rest))
+                            Ok(SliceEnd::TooDeep(observed, Box::new(rest)))
                         }
                         _ => Err(Halt::Failed(error)),
                     };
