@@ -99,6 +99,7 @@ impl Groups {
         Some(Partition {
             keys: gathered(first.keys.keys().collect(), |one| &one.keys),
             extra_fields: gathered(extra, |one| &one.extra_fields),
+            mark: None,
         })
     }
 }

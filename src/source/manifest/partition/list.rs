@@ -61,6 +61,7 @@ impl ListPartitionRouter {
             .map(|value| Partition {
                 keys: Map::from_iter([(key.clone(), value)]),
                 extra_fields: Map::new(),
+                mark: None,
             })
             .collect())
     }

@@ -38,6 +38,8 @@ pub struct Partition {
     pub keys: Map,
     /// Fields of its parent record that requests may use.
     pub extra_fields: Map,
+    /// Tells one version of the parent record from others, where the parent is read incrementally.
+    pub mark: Option<u64>,
 }
 
 /// Why a router gives no partitions. None of these is a reason to retry.
@@ -115,5 +117,6 @@ pub(super) fn only_by(key: &str, mut partition: Partition) -> Option<Partition> 
     Some(Partition {
         keys: Map::from_iter([(key.to_owned(), value)]),
         extra_fields,
+        mark: None,
     })
 }

@@ -48,6 +48,10 @@ impl Iterator for Product {
             combined.keys.extend(chosen.keys.clone());
             combined.extra_fields.extend(chosen.extra_fields.clone());
         }
+        // Of combinations several have the same parent.
+        if let [only] = self.routers.as_slice() {
+            combined.mark = only[self.next - 1].mark;
+        }
         Some(combined)
     }
 }

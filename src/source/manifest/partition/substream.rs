@@ -150,7 +150,11 @@ impl ParentKeys {
         }
         let mut keys = Map::from_iter([(self.partition_field.clone(), value)]);
         keys.insert(PARENT_SLICE.to_owned(), Value::Object(parent.clone()));
-        Ok(Some(Partition { keys, extra_fields }))
+        Ok(Some(Partition {
+            keys,
+            extra_fields,
+            mark: None,
+        }))
     }
 }
 

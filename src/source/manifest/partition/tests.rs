@@ -9,6 +9,7 @@ fn partitions(key: &str, count: i64) -> Vec<Partition> {
         .map(|value| Partition {
             keys: Map::from_iter([(key.to_owned(), Value::Int(value))]),
             extra_fields: Map::new(),
+            mark: None,
         })
         .collect()
 }

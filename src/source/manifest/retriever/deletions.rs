@@ -48,6 +48,11 @@ impl Part {
         }
     }
 
+    /// Whether all of its slices were read to their end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// A slice of it has been read, to its end or not.
     pub(super) fn slice(&mut self, window: Option<&Window>, is_complete: bool) {
         self.is_whole &= is_complete;

@@ -5,6 +5,7 @@
 
 mod cursors;
 mod deletions;
+mod done;
 mod extent;
 mod feed;
 mod guard;
@@ -14,6 +15,7 @@ mod reading;
 mod resume;
 mod validators;
 
+use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -152,6 +154,8 @@ struct Stored {
     deletions_since: Option<String>,
     /// When it was last swept.
     swept: Option<Timestamp>,
+    /// Parents below which everything was read, while others were still to be read.
+    done: HashSet<u64>,
     /// Where an earlier read was cut short.
     resume: Option<Resume>,
     /// Of a stream that is read by tokens: one per partition.
@@ -309,6 +313,11 @@ impl Retriever<'_> {
                 .and_then(Value::as_str)
                 .map(str::to_owned),
             swept: value.get("swept").and_then(Value::as_str).and_then(instant),
+            done: value
+                .get("done")
+                .and_then(Value::as_str)
+                .map(done::parse)
+                .unwrap_or_default(),
             resume: value
                 .get("resume")
                 .and_then(|place| Resume::stored(place, self.run.clock.now())),
@@ -360,6 +369,9 @@ impl Retriever<'_> {
         }
         if let Some(swept) = tally.swept {
             map.insert("swept".to_owned(), swept.to_string().into());
+        }
+        if tally.settled_parents().is_none() && !tally.done.is_empty() {
+            map.insert("done".to_owned(), done::text(&tally.done).into());
         }
         if let Some(resume) = resume {
             map.insert("resume".to_owned(), resume.to_value());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Run;
 use super::cursors::Cursors;
@@ -259,15 +260,23 @@ impl ParentRead<'_> {
                     return Ok(None);
                 }
                 for record in page.records {
+                    let mut at = None;
                     if let Some((cursor, _)) = wanted {
                         observed.record(cursor, &record);
+                        let value = cursor.value_of(&record);
+                        at = value.filter(|_| self.parent.config.is_incremental());
                     }
+                    let at = at.map(|at| at.epoch_micros());
                     let record = parse(&record).map_err(|error| {
                         FetchError::Unusable(format!("stream {}: {error}", run.stream))
                     })?;
                     let found = keys.partition(&record, &partition.keys);
-                    into.list
-                        .extend(found.map_err(|error| run.misconfigured(error))?);
+                    let mut found = found.map_err(|error| run.misconfigured(error))?;
+                    if let (Some(found), Some(at)) = (&mut found, at) {
+                        let keys = Value::from(found.keys.clone());
+                        found.mark = Some(xxh3_64(format!("{keys}\n{at}").as_bytes()));
+                    }
+                    into.list.extend(found);
                 }
                 bounded(run, into.list.len())?;
                 if self.enough.is_some_and(|enough| into.list.len() >= enough) {

@@ -1,6 +1,7 @@
 //! A read in progress: slices one after the other, each walked until its pages hold still.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -79,6 +80,8 @@ pub(super) struct Tally {
     pub(super) asked: usize,
     /// How far the parents that are read incrementally have been read.
     pub(super) parents: Option<Map>,
+    /// Parents below which everything was read.
+    pub(super) done: HashSet<u64>,
     /// Every slice was read to its end.
     pub(super) is_whole: bool,
     /// Answers that may not have listed all there is.
@@ -231,6 +234,12 @@ impl Reading<'_, '_> {
                 self.tally.slices.0 += 1;
                 continue;
             }
+            let mark = partition.mark;
+            if let Some(mark) = mark.filter(|mark| self.stored.done.contains(mark)) {
+                self.tally.done.insert(mark);
+                self.tally.slices.0 += 1;
+                continue;
+            }
             let failed = |error| Halt::Failed(run.misconfigured(error));
             let Some(slices) = cursors.slices(partition).map_err(failed)? else {
                 continue;
@@ -251,6 +260,7 @@ impl Reading<'_, '_> {
                     self.keep_cursor(|| cursors.state(None).unwrap_or(Ok(Value::Null)));
                 }
             }
+            self.tally.done.extend(mark.filter(|_| part.is_whole()));
             self.end_part(part, partition).await?;
         }
         if let Cursors::Partitioned(partitioned) = cursors
