@@ -23,6 +23,10 @@ use crate::json::{Pointer, Value};
 use crate::source::{SignalRule, StreamSpec};
 
 /// The components of a stream that can be read.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of its own about the stream"
+)]
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
