@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Share of a delay added at random, so that workers that failed together do not return together.
 const JITTER: f64 = 0.2;
 
+/// Added at most.
+const MOST_JITTER: Duration = Duration::from_secs(10);
+
 /// Delays that double from `first` up to `most`.
 #[derive(Debug, Clone)]
 pub struct Backoff {
@@ -43,9 +46,10 @@ pub(super) fn doubled(first: Duration, most: Duration, attempt: u32) -> Duration
         .min(most)
 }
 
-/// `delay` and up to a fifth more, never less.
+/// `delay` and up to a fifth more, never less; an hour needs no minutes of jitter.
 pub(super) fn with_jitter(delay: Duration) -> Duration {
-    delay + delay.mul_f64((1.0 - rand::random::<f64>()) * JITTER)
+    let most = delay.mul_f64(JITTER).min(MOST_JITTER);
+    delay + most.mul_f64(1.0 - rand::random::<f64>())
 }
 
 #[cfg(test)]
@@ -67,6 +71,8 @@ mod tests {
         for _ in 0..100 {
             let delay = with_jitter(Duration::from_secs(10)).as_secs_f64();
             assert!((10.0..=12.0).contains(&delay));
+            let hour = with_jitter(Duration::from_hours(1)).as_secs_f64();
+            assert!((3600.0..=3610.0).contains(&hour));
         }
     }
 }
