@@ -39,6 +39,11 @@ const METADATA_NAMES: [&str; 3] = [
     "instance-data.ec2.internal",
 ];
 
+/// Whether no connector at all may request this address, as far as it alone tells.
+pub fn is_never_requested(url: &Url) -> bool {
+    check_url(url, AddressPolicy::Trusted).is_err()
+}
+
 /// Refuses what `policy` does not allow, as far as the URL alone tells.
 pub(super) fn check_url(url: &Url, policy: AddressPolicy) -> Result<(), Refused> {
     let refuse = |why| {

@@ -35,7 +35,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-pub use address::AddressPolicy;
+pub use address::{AddressPolicy, is_never_requested};
 pub use config::{ClientConfig, USER_AGENT};
 pub use declared::{Place, QuotaRule, RateLimits, Scope, TimeFormat, WaitRule};
 pub use error::{FetchError, TransportError, TransportKind};

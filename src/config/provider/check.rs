@@ -11,6 +11,7 @@ use super::super::report::{Place, Report};
 use super::Subject;
 use super::arrange::Arranged;
 use super::describe::{describe, one_line};
+use crate::client::is_never_requested;
 use crate::document::{Kind, Node, Position};
 
 /// Formats that are not checked.
@@ -90,6 +91,7 @@ pub(super) fn check(subject: &Subject<'_>, arranged: &Arranged, report: &mut Rep
         }
     }
     checker.empty();
+    checker.forbidden();
 }
 
 struct Checker<'a> {
@@ -162,6 +164,19 @@ impl<'a> Checker<'a> {
                     field: &field,
                 };
                 self.report.warning(&place, "is required, and empty", None);
+            }
+        }
+    }
+
+    /// Reports addresses that the client will refuse.
+    fn forbidden(&mut self) {
+        for entry in self.arranged.node.entries() {
+            let url = entry.value.as_str().and_then(|text| text.parse().ok());
+            if url.is_some_and(|url: url::Url| url.has_host() && is_never_requested(&url)) {
+                let field = format!("providerConfig.{}", self.spelled(&entry.key));
+                let message = "is a link-local or cloud metadata address, which is never requested";
+                let fix = "write the address of the provider".to_owned();
+                self.problem(entry.value.at, &field, message, Some(fix));
             }
         }
     }

@@ -267,6 +267,7 @@ fn one_of_several_keys_is_needed() {
                 "{ \"organization\": \"o\", \"baseUrl\": \"github.example.org\" }",
                 "{ \"organization\": \"o\", \"baseUrl\": \"localhost:8080\" }",
                 "{ \"organization\": \"o\", \"baseUrl\": \"\" }",
+                "{ \"organization\": \"o\", \"baseUrl\": \"http://169.254.169.254/\" }",
             ],
         ),
     );

@@ -92,17 +92,16 @@ async fn what_keeps_from_the_provider_is_said_in_words() {
             69,
             "does not speak HTTP".to_owned(),
         ),
-        (
-            "http://169.254.169.254/".to_owned(),
-            78,
-            "metadata".to_owned(),
-        ),
     ] {
         let ran = check(&url, &[]).await;
         let said = error(&ran);
         assert!(said.contains(&words), "{url}: {}", ran.log);
         assert_eq!(ran.code, Some(code), "{url}: {}", ran.log);
     }
+    // Known before anything is asked.
+    let ran = check("http://169.254.169.254/", &[]).await;
+    assert!(ran.log.contains("never requested"), "{}", ran.log);
+    assert_eq!(ran.code, Some(78), "{}", ran.log);
 }
 
 #[tokio::test]
