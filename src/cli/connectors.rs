@@ -9,7 +9,7 @@ use super::listing::OutputArgs;
 pub enum ConnectorsCommand {
     /// All connector types
     List(OutputArgs),
-    /// One type: version, streams, providerConfig
+    /// One type: version, streams, ways to authenticate, providerConfig
     Show {
         /// Connector type, as in `type`
         kind: String,

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 
+use super::reads;
 use super::{Cli, Command, StatusArgs};
 
 impl Cli {
@@ -16,7 +17,7 @@ impl Cli {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let mut command = Self::command();
+        let mut command = Self::definition();
         let matches = command
             .try_get_matches_from_mut(arguments)
             .map_err(without_password)?;
@@ -29,6 +30,17 @@ impl Cli {
                 format!("--{option} has no meaning for `{of}`"),
             )
         };
+        let words = words(&matches);
+        let unread = |option: &&&str| !reads::reads(&words, option);
+        if let Some(option) = reads::OPTIONS.iter().filter(unread).find(before) {
+            return Err(refuse(option, &words.join(" ")));
+        }
+        if matches!(cli.command, Some(Command::Demo(_))) && cli.global.store.is_none() {
+            let of_store = ["key_prefix", "allow_eviction"];
+            if let Some(option) = of_store.iter().find(before) {
+                return Err(refuse(option, "demo` without `--store"));
+            }
+        }
         match (&mut cli.command, matches.subcommand()) {
             (Some(Command::Run(run)), Some((_, after))) => {
                 for option in RUN_OPTIONS.iter().filter(before) {
@@ -70,11 +82,14 @@ impl Cli {
             Some(Command::Run(_) | Command::Serve(_) | Command::Validate(_) | Command::Status(_))
         );
         let after = matches.subcommand().filter(|_| knows_names);
-        let given =
-            is_given(&matches, "name") || after.is_some_and(|(_, after)| is_given(after, "name"));
-        for names in cli.names() {
-            // Empty in the environment means unset; an empty option is a script's slip that
-            // would start everything.
+        let before = is_given(&matches, "name");
+        let given = [
+            before,
+            before || after.is_some_and(|(_, after)| is_given(after, "name")),
+        ];
+        for (names, given) in cli.names().zip(given) {
+            // A blank in the environment asks for nothing; an empty option is a script's slip
+            // that would start everything.
             let count = names.len();
             names.retain(|name| !name.is_empty());
             if given && names.len() < count {
@@ -84,7 +99,7 @@ impl Cli {
         Ok(cli)
     }
 
-    /// Every list of names.
+    /// The names before the command, and those after it.
     fn names(&mut self) -> impl Iterator<Item = &mut Vec<String>> {
         let of_command = match &mut self.command {
             Some(Command::Run(run)) => Some(&mut run.name),
@@ -112,6 +127,13 @@ fn without_password(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// The words that name the command.
+fn words(matches: &ArgMatches) -> Vec<&str> {
+    std::iter::successors(matches.subcommand(), |(_, after)| after.subcommand())
+        .map(|(name, _)| name)
+        .collect()
+}
+
 fn is_given(matches: &ArgMatches, id: &str) -> bool {
     matches.try_contains_id(id).is_ok()
         && matches.value_source(id) == Some(ValueSource::CommandLine)
@@ -123,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 
     #[test]
@@ -143,9 +165,25 @@ mod tests {
             "cw --name a poll b",
             "cw --watch validate",
             "cw --name= run",
+            "cw --config x tail",
+            "cw leases list --config x",
+            "cw demo --config x",
+            "cw demo --allow-eviction",
+            "cw validate --store memory:",
+            "cw airbyte spec --config x",
+            "cw manifest lint x --manifests-dir y",
         ] {
             assert!(read(refused).is_err(), "{refused}");
         }
+    }
+
+    #[test]
+    fn options_of_the_process_count_where_they_are_read() {
+        let read = |line: &str| Cli::read(line.split(' ')).unwrap().global;
+        assert!(read("cw --config x status").config.is_some());
+        assert!(read("cw dlq replay a --config x").config.is_some());
+        assert!(read("cw demo --store memory: --allow-eviction").allow_eviction);
+        read("cw airbyte check --config x");
     }
 
     #[test]

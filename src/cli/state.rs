@@ -50,6 +50,9 @@ pub enum StateCommand {
         name: String,
         /// File, or `-` for stdin
         file: PathBuf,
+        /// Take what was exported from a connector of another name
+        #[arg(long)]
+        rename: bool,
         /// Asked for on a terminal
         #[command(flatten)]
         confirm: ConfirmArgs,

@@ -272,13 +272,12 @@ impl Configuration {
         })
     }
 
-    /// Names of the streams of connector `name`; `None` when it or its type is not there.
-    pub(super) fn streams_of(&self, name: &str) -> Option<Vec<Arc<str>>> {
+    /// What the configuration says of connector `name`'s type; `None` when it or its type is not
+    /// there.
+    pub(super) fn type_of(&self, name: &str) -> Option<Arc<Manifest>> {
         let mut connectors = self.loaded.connectors.iter();
         let config = connectors.find(|config| &*config.name == name)?;
-        let manifest = manifest_of(config, &self.catalog).ok()?;
-        let names = manifest.streams.iter().map(|(name, _)| name.clone());
-        Some(names.collect())
+        manifest_of(config, &self.catalog).ok()
     }
 
     /// The connectors that shall run.

@@ -12,6 +12,8 @@ use crate::telemetry::chain;
 
 /// Anything without a code of its own.
 pub const FAILURE: u8 = 1;
+/// What was asked for cannot be meant.
+pub const USAGE: u8 = 2;
 /// Store or provider unreachable (`EX_UNAVAILABLE`).
 pub const UNREACHABLE: u8 = 69;
 /// The lease is held by another (`EX_TEMPFAIL`).
@@ -25,6 +27,11 @@ pub const CONFIGURATION: u8 = 78;
 #[derive(Debug, Error)]
 #[error("{} in the configuration", match .0.len() { 1 => "a problem".to_owned(), n => format!("{n} problems") })]
 pub struct Problems(pub Vec<Problem>);
+
+/// What was asked for cannot be meant; nothing was changed.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
 
 /// The lease is held by another worker.
 #[derive(Debug, Error)]
@@ -57,6 +64,9 @@ pub fn code(error: &anyhow::Error) -> u8 {
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<Problems>() {
         return Some(CONFIGURATION);
+    }
+    if cause.is::<Usage>() {
+        return Some(USAGE);
     }
     if cause.is::<LeaseHeld>() || matches!(cause.downcast_ref(), Some(PollOnceError::Busy { .. })) {
         return Some(BUSY);

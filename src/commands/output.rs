@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
+use super::exit::Usage;
 use crate::cli::{ConfirmArgs, OutputFormat};
 
 /// Prints one indented JSON document.
@@ -70,7 +71,8 @@ pub(super) async fn confirm(what: &str, args: ConfirmArgs) -> Result<()> {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        bail!("{what}: add --yes to confirm where there is no terminal");
+        let message = format!("{what}: add --yes to confirm where there is no terminal");
+        return Err(Usage(message).into());
     }
     eprint!("{what}. Go on? [y/N] ");
     // On a thread of its own, so that Ctrl-C counts while the question stands.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::exit::Usage;
 use super::output;
 use super::progress::Progress;
 use super::render::cloud_event;
@@ -117,10 +118,11 @@ fn streams(source: &dyn Source, names: &[String]) -> Result<Option<Vec<Arc<str>>
         .iter()
         .find(|name| !known.iter().any(|known| **known == ***name));
     if let Some(name) = unknown {
-        match did_you_mean(name, known.iter().map(|known| &**known)) {
-            Some(near) => bail!("no stream {name} (did you mean {near}?)"),
-            None => bail!("no stream {name}; there are {}", known.join(", ")),
-        }
+        let message = match did_you_mean(name, known.iter().map(|known| &**known)) {
+            Some(near) => format!("no stream {name} (did you mean {near}?)"),
+            None => format!("no stream {name}; there are {}", known.join(", ")),
+        };
+        return Err(Usage(message).into());
     }
     Ok((!names.is_empty()).then(|| names.iter().map(|name| name.as_str().into()).collect()))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::context::Context;
-use super::exit::LeaseHeld;
+use super::exit::{LeaseHeld, Usage};
 use super::output;
 use crate::cli::StateCommand;
 use crate::document::did_you_mean;
@@ -93,7 +93,8 @@ pub(super) async fn state(context: &Context, command: StateCommand) -> Result<()
             cursor,
             confirm,
         } => {
-            let cursor: Value = serde_json::from_str(&cursor).context("--cursor is no JSON")?;
+            let cursor: Value = serde_json::from_str(&cursor)
+                .map_err(|error| Usage(format!("--cursor is no JSON: {error}")))?;
             output::confirm(
                 &format!("the cursor of {name}'s stream {stream} will be replaced"),
                 confirm,
@@ -106,9 +107,18 @@ pub(super) async fn state(context: &Context, command: StateCommand) -> Result<()
         StateCommand::Import {
             name,
             file,
+            rename,
             confirm,
         } => {
             let document = parse(&file)?;
+            if document.connector != name && !rename {
+                let message = format!(
+                    "{} holds the state of {}, not of {name}; add --rename if that is meant",
+                    file.display(),
+                    document.connector
+                );
+                return Err(Usage(message).into());
+            }
             output::confirm(&format!("the state of {name} will be replaced"), confirm).await?;
             import(&*store, &name, document).await?;
             output::line(&format!("imported the state of {name}")).map(drop)
@@ -133,29 +143,51 @@ async fn refuse_unknown(
     let configuration = context.load_structure(std::slice::from_ref(name));
     let kept = store.load_state(name).await?;
     let is_kept = kept.epoch > 0;
-    let known = match configuration {
-        Ok(configuration) => configuration.streams_of(name),
+    let manifest = match configuration {
+        Ok(configuration) => configuration.type_of(name),
         Err(error) if !is_kept => return Err(error),
         Err(_) => None,
     };
-    if let (Some(stream), Some(known)) = (stream, known)
-        && !known.iter().any(|known| **known == **stream)
-    {
-        match did_you_mean(stream, known.iter().map(|known| &**known)) {
-            Some(near) => bail!("{name} has no stream {stream} (did you mean {near}?)"),
-            None => bail!(
+    let (Some(stream), Some(manifest)) = (stream, manifest) else {
+        return Ok(());
+    };
+    let known: Vec<&str> = manifest.streams.iter().map(|(name, _)| &**name).collect();
+    let is_set = matches!(command, StateCommand::Set { .. });
+    let message = if !known.contains(&stream.as_str()) {
+        // Names of streams that are made for a configuration are known only to a run.
+        if manifest.makes_streams {
+            return Ok(());
+        }
+        match did_you_mean(stream, known.iter().copied()) {
+            Some(near) => format!("{name} has no stream {stream} (did you mean {near}?)"),
+            None => format!(
                 "{name} has no stream {stream}; there are {}",
                 known.join(", ")
             ),
         }
-    }
-    Ok(())
+    } else if is_set
+        && !manifest.keeps_cursor(stream)
+        && !kept.fields.contains_key(&format!("cursor:{stream}"))
+    {
+        format!(
+            "{name}'s stream {stream} has no cursor: each poll reads all of it; `state reset` \
+             publishes it again"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Usage(message).into())
 }
 
 async fn read(store: &dyn Store, name: &str) -> Result<Document> {
     let state = store.load_state(name).await?;
     let mut document = Document {
-        schema: STATE_SCHEMA,
+        // Of a connector that has no state yet, what an import may bring.
+        schema: if state.schema == 0 {
+            STATE_SCHEMA
+        } else {
+            state.schema
+        },
         connector: name.to_owned(),
         epoch: state.epoch,
         sequence: state.sequence,

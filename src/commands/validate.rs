@@ -31,10 +31,13 @@ pub(super) fn validate(context: &Context, names: &[String]) -> Result<()> {
         eprintln!("{line}");
     }
     let disabled = configuration.loaded.connectors.len() - wishes.len();
+    let connectors = match wishes.len() {
+        1 => "1 connector".to_owned(),
+        count => format!("{count} connectors"),
+    };
     output::line(&format!(
-        "{}: valid ({} connectors to run, {disabled} disabled)",
+        "{}: valid ({connectors} to run, {disabled} disabled)",
         configuration.loaded.origin,
-        wishes.len(),
     ))?;
     Ok(())
 }

@@ -45,9 +45,13 @@ pub(super) fn interpret(
     };
     let mut connectors = Vec::new();
     for named in &candidates {
+        let warnings = report.warning_count();
         let built = entry::read(&named.candidate, &context, &mut report);
         if named.is_selected {
             connectors.extend(built.map(Arc::new));
+        } else {
+            // Nobody asked for it, so nobody is disappointed.
+            report.forget_warnings(warnings);
         }
     }
     let all_names: Vec<String> = candidates.into_iter().filter_map(|c| c.name).collect();

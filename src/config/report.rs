@@ -56,6 +56,16 @@ impl Report {
         self.problems.len()
     }
 
+    /// Warnings so far.
+    pub(super) fn warning_count(&self) -> usize {
+        self.warnings.len()
+    }
+
+    /// Forgets all warnings but the first `count`.
+    pub(super) fn forget_warnings(&mut self, count: usize) {
+        self.warnings.truncate(count);
+    }
+
     /// Problems of another file that `at` refers to.
     pub(super) fn adopt(&mut self, at: Position, problems: Vec<Problem>) {
         self.problems.extend(problems.into_iter().map(|p| (at, p)));

@@ -13,6 +13,8 @@ pub const STATE_SCHEMA: u32 = 1;
 /// store does not look into them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
+    /// Layout that it is kept in; 0 when there is none.
+    pub schema: u32,
     /// Fencing number of the last acquisition; 0 when there was none.
     pub epoch: u64,
     /// Number of the last commit that was applied.

@@ -73,6 +73,15 @@ fn validate_tells_what_keeps_a_stream_of_a_manifest_from_working() {
     assert!(output.status.success(), "{told}");
 }
 
+/// Makes the stream one that remembers where its last read ended.
+fn keep_a_cursor(directory: &Path) {
+    let cursor = "incremental_sync: { type: DatetimeBasedCursor, cursor_field: at, \
+                  datetime_format: '%s', start_datetime: '0' }";
+    let text = MANIFEST.replace("primary_key: id", &format!("primary_key: id\n    {cursor}"));
+    assert_ne!(text, MANIFEST);
+    fs::write(directory.join("items.yaml"), text).unwrap();
+}
+
 /// A connector `a` of 50 items and the embedded store.
 async fn site() -> (TempDir, Items, Worker) {
     let directory = tempfile::tempdir().unwrap();
@@ -155,7 +164,7 @@ async fn a_preview_prints_signals_and_writes_nothing() {
     assert_eq!(changed[0]["type"], "items.items.updated");
     assert_eq!(changed[0]["subject"], "3");
     assert_eq!(dump(), before);
-    code(&worker, "preview a --stream itemz", 1);
+    code(&worker, "preview a --stream itemz", 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,24 +200,29 @@ async fn state_survives_a_round_trip() {
 
     code(&worker, "state reset a --stream items --yes", 0);
     assert_eq!(code(&worker, "poll a", 0).json()["published"], 50);
-    code(
-        &worker,
-        "state set a --stream items --cursor {\"n\":1} --yes",
-        0,
-    );
+    let set = "state set a --stream items --cursor {\"n\":1} --yes";
+    let refused = code(&worker, set, 2);
+    assert!(refused.log.contains("has no cursor"), "{}", refused.log);
+    keep_a_cursor(directory.path());
+    code(&worker, set, 0);
     let set = code(&worker, "state show a", 0).json();
     assert_eq!(set["cursors"]["items"], json!({ "n": 1 }));
 
+    let other = exported
+        .out
+        .replace("\"connector\": \"a\"", "\"connector\": \"z\"");
+    fs::write(directory.path().join("other.json"), other).unwrap();
     for refused in [
         "state reset a",
         "state set a --stream items --cursor 1",
         "state import a state.json",
         "state set a --stream items --cursor {bad --yes",
         "state reset a --stream itemz --yes",
+        "state import a other.json --yes",
         "leases release a",
         "dlq purge a",
     ] {
-        code(&worker, refused, 1);
+        code(&worker, refused, 2);
     }
     let unknown = code(&worker, "state reset b --yes", 78);
     assert!(
@@ -220,6 +234,96 @@ async fn state_survives_a_round_trip() {
     assert_eq!(
         after["itemVersions"], set["itemVersions"],
         "nothing was changed"
+    );
+    code(&worker, "state import a other.json --rename --yes", 0);
+    let renamed = code(&worker, "state show a", 0).json();
+    assert_eq!(renamed["itemVersions"]["items"], versions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_shown_in_the_layout_that_it_has() {
+    let redis = RedisServer::start();
+    let (_directory, _items, worker) = site().await;
+    let worker = worker.env("REDIS_URL", &redis.url());
+    assert_eq!(code(&worker, "state show a", 0).json()["schema"], 1);
+    code(&worker, "poll a", 0);
+    let state = "connector:state:a";
+    let _: u64 = redis.connection().hset(state, "schema", 9).unwrap();
+    assert_eq!(code(&worker, "state show a", 0).json()["schema"], 9);
+    code(&worker, "poll a", 78);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_are_about_the_connectors_that_were_asked_for() {
+    let (directory, items, worker) = site().await;
+    let entry = |name: &str, enabled: bool| {
+        json!({
+            "name": name, "type": "MANIFEST", "manifest": "items.yaml", "enabled": enabled,
+            "leaseTtlSeconds": if enabled { 30 } else { 5 }, "requestTimeoutMs": 15000,
+            "providerConfig": { "baseUrl": items.url() },
+        })
+    };
+    let config = json!({ "connectors": [entry("a", true), entry("b", false)] });
+    fs::write(directory.path().join("connectors.json"), config.to_string()).unwrap();
+    let all = code(&worker, "validate", 0);
+    assert!(all.log.contains("leaseTtlSeconds"), "{}", all.log);
+    assert!(
+        all.out.contains("(1 connector to run, 1 disabled)"),
+        "{}",
+        all.out
+    );
+    for one in ["validate --name a", "check a", "--name a status -o json"] {
+        let ran = worker.run(&one.split(' ').collect::<Vec<_>>());
+        assert!(!ran.log.contains("leaseTtlSeconds"), "{one}: {}", ran.log);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_variable_is_none() {
+    let (_directory, _items, mut worker) = site().await;
+    for variable in [
+        "CONNECTOR_NAME",
+        "CONNECTOR_STORE",
+        "CONNECTORS_CONFIG_PATH",
+    ] {
+        worker = worker.env(variable, "");
+    }
+    let worker = worker.env("CONNECTOR_WORKER_HTTP_ADDR", "");
+    for command in [
+        "validate --name a",
+        "--name a validate",
+        "validate",
+        "poll a",
+    ] {
+        code(&worker, command, 0);
+    }
+    code(&worker, "status --name a", 1);
+    code(&worker, "status --name=", 2);
+    code(&worker.env("CONNECTOR_NAME", "b, "), "validate --name a", 0);
+}
+
+#[test]
+fn options_that_a_command_does_not_read_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = Worker::new(directory.path());
+    for refused in [
+        "demo --config nowhere.json --for 0s",
+        "demo --allow-eviction --for 0s",
+        "leases list --config nowhere.json",
+        "tail --config nowhere.json --count 0",
+    ] {
+        let ran = code(&worker, refused, 2);
+        assert!(ran.log.contains("has no meaning for"), "{}", ran.log);
+    }
+    let help = code(&worker, "demo --help", 0).out;
+    assert!(
+        !help.contains("--config") && !help.contains("store.db"),
+        "{help}"
+    );
+    code(
+        &worker.env("CONNECTORS_CONFIG_PATH", "nowhere.json"),
+        "leases list",
+        0,
     );
 }
 
@@ -238,7 +342,6 @@ async fn a_held_lease_is_respected_and_can_be_taken_away() {
     for command in [
         "poll a",
         "state reset a --yes",
-        "state set a --stream items --cursor 1 --yes",
         "state import a state.json --yes",
         "run --no-wait",
         "--no-wait",
@@ -251,6 +354,8 @@ async fn a_held_lease_is_respected_and_can_be_taken_away() {
         assert!(ran.log.contains(holder), "{command}: {}", ran.log);
         assert!(ran.log.contains(" ms"), "{command}: {}", ran.log);
     }
+    keep_a_cursor(directory.path());
+    code(&worker, "state set a --stream items --cursor 1 --yes", 75);
     let listed = code(&worker, "leases list -o json", 0).json();
     assert_eq!(listed[0]["connector"], "a");
 
@@ -369,6 +474,10 @@ async fn exit_codes_say_what_is_wrong() {
     let (directory, items, worker) = site().await;
     let closed = worker.clone().env("REDIS_URL", "redis://127.0.0.1:1");
     code(&closed, "poll a", 69);
+    let unreached = code(&closed, "status", 2).json();
+    assert_eq!(unreached[0]["health"], "unhealthy");
+    let why = unreached[0]["reasons"][0].as_str().unwrap();
+    assert!(why.contains("cannot reach"), "{why}");
     code(&worker, "check a", 0);
     for usage in [
         "--bogus",
@@ -448,8 +557,20 @@ fn types_schemas_and_completions_are_printed_without_configuration() {
     );
     let jira = code(&worker, "connectors show JIRA", 0).json();
     assert!(jira["providerConfig"]["properties"]["jql"].is_object());
+    assert!(jira["providerConfig"]["properties"]["baseUrl"].is_object());
+    let github = code(&worker, "connectors show GITHUB", 0).json();
+    let app = json!({
+        "name": "app", "keys": ["appId", "privateKey"], "optional": ["installationId"],
+    });
+    assert_eq!(github["auth"][1], app);
+    let shown = code(&worker, "connectors show DATADOG -o table", 0).out;
+    for part in ["authentication", "apiKey", "required, secret. API key"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let shown = code(&worker, "connectors show NOAA_WEATHER -o table", 0).out;
+    assert!(shown.contains("no credentials"), "{shown}");
     assert!(
-        code(&worker, "connectors show NOPE", 1)
+        code(&worker, "connectors show NOPE", 2)
             .log
             .contains("GITHUB")
     );

@@ -311,6 +311,16 @@ impl Manifest {
         }
     }
 
+    /// Whether the stream may keep a cursor: it, or a stream that it is read through, is read from
+    /// where the last read ended.
+    pub fn keeps_cursor(&self, stream: &str) -> bool {
+        let rules = self.metadata.streams.get(stream);
+        rules.is_some_and(|rules| rules.cursor.is_some() || rules.sweep.is_some())
+            || self
+                .stream(stream)
+                .is_none_or(|node| mentions(node, "incremental_sync"))
+    }
+
     /// What becomes of a configuration before it is used. The error is for people.
     pub(super) fn rules(&self) -> Result<ConfigRules, String> {
         ConfigRules::build(&self.document).map_err(|problem| describe(&problem))
@@ -378,6 +388,12 @@ impl Manifest {
             file: file.into(),
         })
     }
+}
+
+fn mentions(node: &Node, key: &str) -> bool {
+    let mut entries = node.entries().iter();
+    entries.any(|entry| entry.key == key || mentions(&entry.value, key))
+        || node.items().iter().any(|item| mentions(item, key))
 }
 
 /// A stream is read by dates or by a token, not by both.

@@ -51,6 +51,12 @@ impl Method {
 }
 
 impl AuthMethods {
+    /// Each way by its name, with the fields that it needs and those that it may do without.
+    pub fn ways(&self) -> impl Iterator<Item = (&str, &[String], &[String])> {
+        let ways = self.methods.iter();
+        ways.map(|way| (&*way.name, &*way.fields, &*way.optional))
+    }
+
     /// Every field that belongs to a method.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let methods = self.methods.iter();

@@ -12,8 +12,8 @@ use super::queue::Queue;
 use crate::store::entry::EntryWriter;
 use crate::store::rate::SharedRate;
 use crate::store::{
-    Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, KnownVersion, Lease, Owner, State,
-    StreamEntry, local_id,
+    Commit, Committed, DEAD_LETTERS_KEPT, DeadLetter, KnownVersion, Lease, Owner, STATE_SCHEMA,
+    State, StreamEntry, local_id,
 };
 
 #[derive(Debug, Default)]
@@ -68,6 +68,7 @@ impl Connector {
 
     pub(super) fn state(&self) -> State {
         State {
+            schema: STATE_SCHEMA,
             epoch: self.epoch,
             sequence: self.sequence,
             fields: self.fields.clone(),

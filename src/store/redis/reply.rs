@@ -47,6 +47,7 @@ pub(super) fn state(pairs: Vec<(String, String)>, versions: u64) -> Result<State
     let mut fields = BTreeMap::new();
     for (name, value) in pairs {
         match &*name {
+            "schema" => state.schema = number(&name, &value)?,
             "epoch" => state.epoch = number(&name, &value)?,
             "seq" => state.sequence = number(&name, &value)?,
             _ if RESERVED.contains(&&*name) => {}
@@ -59,7 +60,7 @@ pub(super) fn state(pairs: Vec<(String, String)>, versions: u64) -> Result<State
     Ok(state)
 }
 
-fn number(name: &str, value: &str) -> Result<u64, StoreError> {
+fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, StoreError> {
     value
         .parse()
         .map_err(|_| StoreError::Corrupt(format!("state field {name} is not a number: {value:?}")))
@@ -91,6 +92,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((state.epoch, state.sequence, state.versions), (7, 41, 3));
+        assert_eq!(state.schema, 1);
         assert_eq!(
             state.fields.into_iter().collect::<Vec<_>>(),
             pairs(&[("cursor:issues", "2026")])

@@ -7,7 +7,9 @@ use sqlx::{AssertSqlSafe, SqliteConnection, query, query_as, query_scalar};
 
 use super::bulk;
 use super::lease::{Row, connector_id};
-use crate::store::{KnownVersion, State, StoreError, add_to_metric, is_state_field_of};
+use crate::store::{
+    KnownVersion, STATE_SCHEMA, State, StoreError, add_to_metric, is_state_field_of,
+};
 
 /// The state as one moment has it; `connection` should be in a transaction.
 pub(super) async fn load(
@@ -27,6 +29,7 @@ pub(super) async fn load(
         .fetch_one(connection)
         .await?;
     Ok(State {
+        schema: STATE_SCHEMA,
         epoch: row.epoch.cast_unsigned(),
         sequence: row.sequence.cast_unsigned(),
         fields: fields.into_iter().collect(),

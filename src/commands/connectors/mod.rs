@@ -1,10 +1,13 @@
 //! `connectors`: which types configuration may name.
 
-use anyhow::{Result, bail};
+mod auth;
+mod keys;
+
+use anyhow::Result;
 use serde_json::json;
 
 use super::context::Context;
-use super::exit::Problems;
+use super::exit::{Problems, Usage};
 use super::output;
 use crate::cli::ConnectorsCommand;
 use crate::document::did_you_mean;
@@ -15,24 +18,19 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
     let catalog = context.catalog().map_err(Problems)?;
     match command {
         ConnectorsCommand::List(args) => {
-            let rows: Vec<_> = catalog
-                .kinds()
-                .map(|manifest| {
-                    vec![
-                        manifest.kind.to_string(),
-                        manifest.version.clone().unwrap_or_default(),
-                        manifest.display_name.clone(),
-                        stream_names(manifest).join(", "),
-                    ]
-                })
-                .collect();
+            let row = |manifest: &Manifest| {
+                vec![
+                    manifest.kind.to_string(),
+                    manifest.version.clone().unwrap_or_default(),
+                    manifest.display_name.clone(),
+                    auth::ways(manifest).join(", or "),
+                    stream_names(manifest).join(", "),
+                ]
+            };
+            let rows: Vec<_> = catalog.kinds().map(|manifest| row(manifest)).collect();
             let document: Vec<_> = catalog.kinds().map(|manifest| summary(manifest)).collect();
-            output::listing(
-                args.output,
-                &["type", "version", "name", "streams"],
-                &rows,
-                &document,
-            )
+            let header = ["type", "version", "name", "authentication", "streams"];
+            output::listing(args.output, &header, &rows, &document)
         }
         ConnectorsCommand::Show { kind, output } => {
             let Some(manifest) = catalog
@@ -40,58 +38,63 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
                 .or_else(|| catalog.get(&kind.to_uppercase()))
             else {
                 let kinds: Vec<_> = catalog.names().collect();
-                match did_you_mean(&kind, kinds.iter().copied()) {
-                    Some(near) => bail!("unknown connector type {kind} (did you mean {near}?)"),
-                    None => bail!(
+                let message = match did_you_mean(&kind, kinds.iter().copied()) {
+                    Some(near) => format!("unknown connector type {kind} (did you mean {near}?)"),
+                    None => format!(
                         "unknown connector type {kind}; there are {}",
                         kinds.join(", ")
                     ),
-                }
+                };
+                return Err(Usage(message).into());
             };
-            let mut rows: Vec<_> = manifest
-                .streams
-                .iter()
-                .map(|(name, unavailable)| {
-                    let note = match unavailable {
-                        Some(why) => format!("unavailable: {why}"),
-                        None if is_default(manifest, name) => "read by default".to_owned(),
-                        None => String::new(),
-                    };
-                    vec!["stream".to_owned(), name.to_string(), note]
-                })
-                .collect();
+            let version = manifest.version.clone().unwrap_or_default();
+            let about = manifest.display_name.clone();
+            let mut rows = vec![vec!["version".to_owned(), version, about]];
+            let streams = manifest.streams.iter().map(|(name, unavailable)| {
+                let note = match unavailable {
+                    Some(why) => format!("unavailable: {why}"),
+                    None if is_default(manifest, name) => "read by default".to_owned(),
+                    None => String::new(),
+                };
+                vec!["stream".to_owned(), name.to_string(), note]
+            });
+            rows.extend(streams);
             let delivered = manifest.metadata.pushed.iter().map(|(name, _)| {
                 let about = "delivered, never read".to_owned();
                 vec!["stream".to_owned(), name.to_string(), about]
             });
             rows.extend(delivered);
-            let required: Vec<_> = manifest.spec["required"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .collect();
+            let ways = auth::ways(manifest).into_iter();
+            rows.extend(ways.map(|way| vec!["authentication".to_owned(), way]));
             for (name, schema) in manifest.spec["properties"]
                 .as_object()
                 .into_iter()
                 .flatten()
             {
-                let need = if required.iter().any(|key| *key == name) {
-                    "required. "
-                } else {
-                    ""
-                };
+                let mut notes = Vec::new();
+                if auth::is_required(&manifest.spec, name) {
+                    notes.push("required");
+                }
+                if auth::is_secret(schema) {
+                    notes.push("secret");
+                }
                 let about = schema["description"]
                     .as_str()
                     .or(schema["title"].as_str())
                     .unwrap_or_default();
+                let notes = if notes.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}. ", notes.join(", "))
+                };
                 rows.push(vec![
                     "providerConfig".to_owned(),
-                    camel_case(name),
-                    format!("{need}{about}"),
+                    keys::camel_case(name),
+                    format!("{notes}{about}"),
                 ]);
             }
             let mut document = summary(manifest);
-            document["providerConfig"] = manifest.spec.clone();
+            document["providerConfig"] = keys::spelled(&manifest.spec);
             output::listing(output.output, &["what", "name", "about"], &rows, &document)
         }
     }
@@ -131,16 +134,6 @@ fn summary(manifest: &Manifest) -> serde_json::Value {
         "version": manifest.version,
         "displayName": manifest.display_name,
         "streams": streams,
-    })
-}
-
-/// As users write it in `connectors.json`.
-fn camel_case(name: &str) -> String {
-    let mut parts = name.split('_');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        let mut chars = part.chars();
-        let head = chars.next().map(|char| char.to_ascii_uppercase());
-        text + &head.into_iter().chain(chars).collect::<String>()
+        "auth": auth::document(manifest),
     })
 }
