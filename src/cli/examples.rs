@@ -308,7 +308,7 @@ pub(super) const PAGES: &[Page] = &[
                 "write what is expected",
             ),
         ],
-        "0 as expected   78 something differs",
+        "0 as expected   1 something differs   78 the manifest cannot be used",
     ),
     page(
         "airbyte",

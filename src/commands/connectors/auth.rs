@@ -106,7 +106,7 @@ impl Way {
         };
         let keys = self.keys.join(" + ");
         match (&*keys, &*optional) {
-            ("", "") => "no credentials".to_owned(),
+            ("", "") => format!("{} (no key)", self.name.as_deref().unwrap_or_default()),
             _ => format!("{keys} {optional}").trim().to_owned(),
         }
     }
