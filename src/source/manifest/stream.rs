@@ -28,10 +28,6 @@ use crate::source::{SignalRule, StreamSpec};
     reason = "each says one thing of its own about the stream"
 )]
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "what a stream is like, each of its own"
-)]
 pub(super) struct Parts {
     pub(super) requester: Requester,
     pub(super) paginator: Paginator,
