@@ -30,6 +30,9 @@ fn main() -> ExitCode {
             .get("NO_COLOR")
             .is_some_and(|value| !value.is_empty()),
     });
+    for unread in &cli.unread {
+        tracing::warn!("{unread}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

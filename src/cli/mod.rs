@@ -72,6 +72,10 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+
+    /// Options of the process that were given and that the command does not read, in words.
+    #[arg(skip)]
+    pub unread: Vec<String>,
 }
 
 /// What to do.

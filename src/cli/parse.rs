@@ -23,22 +23,23 @@ impl Cli {
             .map_err(without_password)?;
         let mut cli = Self::from_arg_matches(&matches)?;
         let before = |id: &&&str| is_given(&matches, id);
-        let refuse = |option: &str, of: &str| {
+        let meaningless = |option: &str, of: &str| {
             let option = option.replace('_', "-");
-            command.clone().error(
-                ErrorKind::ArgumentConflict,
-                format!("--{option} has no meaning for `{of}`"),
-            )
+            format!("--{option} has no meaning for `{of}`")
+        };
+        let refuse = |option: &str, of: &str| {
+            let message = meaningless(option, of);
+            command.clone().error(ErrorKind::ArgumentConflict, message)
         };
         let words = words(&matches);
         let unread = |option: &&&str| !reads::reads(&words, option);
-        if let Some(option) = reads::OPTIONS.iter().filter(unread).find(before) {
-            return Err(refuse(option, &words.join(" ")));
+        for option in reads::OPTIONS.iter().filter(unread).filter(before) {
+            cli.unread.push(meaningless(option, &words.join(" ")));
         }
         if matches!(cli.command, Some(Command::Demo(_))) && cli.global.store.is_none() {
-            let of_store = ["key_prefix", "allow_eviction"];
-            if let Some(option) = of_store.iter().find(before) {
-                return Err(refuse(option, "demo` without `--store"));
+            for option in ["key_prefix", "allow_eviction"].iter().filter(before) {
+                let message = meaningless(option, "demo` without `--store");
+                cli.unread.push(message);
             }
         }
         match (&mut cli.command, matches.subcommand()) {
@@ -165,6 +166,10 @@ mod tests {
             "cw --name a poll b",
             "cw --watch validate",
             "cw --name= run",
+        ] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
+        for unread in [
             "cw --config x tail",
             "cw leases list --config x",
             "cw demo --config x",
@@ -173,8 +178,9 @@ mod tests {
             "cw airbyte spec --config x",
             "cw manifest lint x --manifests-dir y",
         ] {
-            assert!(read(refused).is_err(), "{refused}");
+            assert_eq!(read(unread).unwrap().unread.len(), 1, "{unread}");
         }
+        assert!(read("cw poll a --config x").unwrap().unread.is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Which options of the process a command reads. The others are refused and not in its help: an
-//! option that changes nothing looks as if it did.
+//! Which options of the process a command reads. The others are not in its help, and are warned of
+//! where they are given: an option that changes nothing looks as if it did. They are no error, so
+//! that a script can give all its commands the same options.
 
 use clap::Arg;
 
