@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use thiserror::Error;
 
 use crate::client::FetchError;
-use crate::document::Problem;
+use crate::document::{Problem, did_you_mean};
 use crate::poller::PollOnceError;
 use crate::store::StoreError;
 use crate::telemetry::chain;
@@ -32,6 +32,16 @@ pub struct Problems(pub Vec<Problem>);
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+impl Usage {
+    /// `name` is none of the `known`; `what` says so.
+    pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Self {
+        Self(match did_you_mean(name, known.iter().copied()) {
+            Some(near) => format!("{what} {name} (did you mean {near}?)"),
+            None => format!("{what} {name}; there are {}", known.join(", ")),
+        })
+    }
+}
 
 /// The lease is held by another worker.
 #[derive(Debug, Error)]

@@ -14,7 +14,6 @@ use super::progress::Progress;
 use super::render::cloud_event;
 use crate::cli::PreviewArgs;
 use crate::connector::ConnectorConfig;
-use crate::document::did_you_mean;
 use crate::os_signal::OsSignals;
 use crate::pipeline::{Pipeline, Session};
 use crate::registry::ConnectorStatus;
@@ -118,11 +117,8 @@ fn streams(source: &dyn Source, names: &[String]) -> Result<Option<Vec<Arc<str>>
         .iter()
         .find(|name| !known.iter().any(|known| **known == ***name));
     if let Some(name) = unknown {
-        let message = match did_you_mean(name, known.iter().map(|known| &**known)) {
-            Some(near) => format!("no stream {name} (did you mean {near}?)"),
-            None => format!("no stream {name}; there are {}", known.join(", ")),
-        };
-        return Err(Usage(message).into());
+        let known: Vec<_> = known.iter().map(|known| &**known).collect();
+        return Err(Usage::unknown("no stream", name, &known).into());
     }
     Ok((!names.is_empty()).then(|| names.iter().map(|name| name.as_str().into()).collect()))
 }

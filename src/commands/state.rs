@@ -13,7 +13,6 @@ use super::context::Context;
 use super::exit::{LeaseHeld, Usage};
 use super::output;
 use crate::cli::StateCommand;
-use crate::document::did_you_mean;
 use crate::pipeline::session::split_field;
 use crate::signal::{Origin, Version, Via};
 use crate::store::{
@@ -153,30 +152,24 @@ async fn refuse_unknown(
     };
     let known: Vec<&str> = manifest.streams.iter().map(|(name, _)| &**name).collect();
     let is_set = matches!(command, StateCommand::Set { .. });
-    let message = if !known.contains(&stream.as_str()) {
+    if !known.contains(&stream.as_str()) {
         // Names of streams that are made for a configuration are known only to a run.
-        if manifest.makes_streams {
-            return Ok(());
-        }
-        match did_you_mean(stream, known.iter().copied()) {
-            Some(near) => format!("{name} has no stream {stream} (did you mean {near}?)"),
-            None => format!(
-                "{name} has no stream {stream}; there are {}",
-                known.join(", ")
-            ),
-        }
-    } else if is_set
-        && !manifest.keeps_cursor(stream)
-        && !kept.fields.contains_key(&format!("cursor:{stream}"))
-    {
-        format!(
+        return if manifest.makes_streams {
+            Ok(())
+        } else {
+            Err(Usage::unknown(&format!("{name} has no stream"), stream, &known).into())
+        };
+    }
+    let has_cursor =
+        manifest.keeps_cursor(stream) || kept.fields.contains_key(&format!("cursor:{stream}"));
+    if is_set && !has_cursor {
+        let message = format!(
             "{name}'s stream {stream} has no cursor: each poll reads all of it; `state reset` \
              publishes it again"
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Usage(message).into())
+        );
+        return Err(Usage(message).into());
+    }
+    Ok(())
 }
 
 async fn read(store: &dyn Store, name: &str) -> Result<Document> {

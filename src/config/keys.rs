@@ -25,7 +25,7 @@ pub(super) fn to_snake(key: &str) -> String {
 }
 
 /// `base_url` → `baseUrl`.
-pub(super) fn to_camel(key: &str) -> String {
+pub fn to_camel(key: &str) -> String {
     let mut camel = String::with_capacity(key.len());
     let mut starts_word = false;
     for c in to_snake(key).chars() {

@@ -31,6 +31,7 @@ use crate::document::{Node, Position, Problem, decode, parse_json_keeping_repeat
 use crate::source::manifest::catalog::Catalog;
 
 pub use environment::Environment;
+pub use keys::to_camel;
 
 use interpret::{Source, interpret};
 use report::{Place, Report};

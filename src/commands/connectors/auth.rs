@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::keys::camel_case;
+use crate::config::to_camel;
 use crate::source::manifest::catalog::Manifest;
 
 /// One way.
@@ -19,7 +19,7 @@ struct Way {
 fn all(manifest: &Manifest) -> Vec<Way> {
     let spelled = |fields: &[String]| -> Vec<String> {
         let spelled = fields.iter().map(|field| {
-            let parts = field.split('.').map(camel_case);
+            let parts = field.split('.').map(to_camel);
             parts.collect::<Vec<_>>().join(".")
         });
         spelled.collect()
@@ -55,8 +55,8 @@ fn collect(schema: &Value, path: &str, is_needed: bool, found: &mut Vec<(String,
     for (name, member) in members {
         let is_needed = is_needed && is_required(schema, name);
         let path = match path {
-            "" => camel_case(name),
-            path => format!("{path}.{}", camel_case(name)),
+            "" => to_camel(name),
+            path => format!("{path}.{}", to_camel(name)),
         };
         if is_secret(member) && !found.iter().any(|(known, _)| *known == path) {
             found.push((path.clone(), is_needed));

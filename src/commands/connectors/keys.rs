@@ -2,22 +2,13 @@
 
 use serde_json::{Map, Value};
 
-/// As users write it in `connectors.json`.
-pub(super) fn camel_case(name: &str) -> String {
-    let mut parts = name.split('_');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        let mut chars = part.chars();
-        let head = chars.next().map(|char| char.to_ascii_uppercase());
-        text + &head.into_iter().chain(chars).collect::<String>()
-    })
-}
+use crate::config::to_camel;
 
 /// A schema whose members have the names that users write.
 pub(super) fn spelled(schema: &Value) -> Value {
     let name = |name: &Value| {
         name.as_str()
-            .map_or_else(|| name.clone(), |name| camel_case(name).into())
+            .map_or_else(|| name.clone(), |name| to_camel(name).into())
     };
     match schema {
         Value::Array(schemas) => schemas.iter().map(spelled).collect(),
@@ -26,8 +17,7 @@ pub(super) fn spelled(schema: &Value) -> Value {
                 let value = match (&**word, value) {
                     ("properties", Value::Object(members)) => {
                         let members = members.iter();
-                        let members =
-                            members.map(|(key, member)| (camel_case(key), spelled(member)));
+                        let members = members.map(|(key, member)| (to_camel(key), spelled(member)));
                         Value::Object(members.collect())
                     }
                     ("required", Value::Array(names)) => names.iter().map(name).collect(),

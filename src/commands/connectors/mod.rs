@@ -10,7 +10,7 @@ use super::context::Context;
 use super::exit::{Problems, Usage};
 use super::output;
 use crate::cli::ConnectorsCommand;
-use crate::document::did_you_mean;
+use crate::config::to_camel;
 use crate::source::manifest::catalog::Manifest;
 
 /// Lists types or shows one.
@@ -38,14 +38,7 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
                 .or_else(|| catalog.get(&kind.to_uppercase()))
             else {
                 let kinds: Vec<_> = catalog.names().collect();
-                let message = match did_you_mean(&kind, kinds.iter().copied()) {
-                    Some(near) => format!("unknown connector type {kind} (did you mean {near}?)"),
-                    None => format!(
-                        "unknown connector type {kind}; there are {}",
-                        kinds.join(", ")
-                    ),
-                };
-                return Err(Usage(message).into());
+                return Err(Usage::unknown("unknown connector type", &kind, &kinds).into());
             };
             let version = manifest.version.clone().unwrap_or_default();
             let about = manifest.display_name.clone();
@@ -89,7 +82,7 @@ pub(super) fn connectors(context: &Context, command: ConnectorsCommand) -> Resul
                 };
                 rows.push(vec![
                     "providerConfig".to_owned(),
-                    keys::camel_case(name),
+                    to_camel(name),
                     format!("{notes}{about}"),
                 ]);
             }
