@@ -1,6 +1,7 @@
 //! What a poll did, told once to each who listens: log, board, metrics, and the metrics hash.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,8 +101,8 @@ impl Reporter {
     }
 
     /// Tells the store while a poll is held up by a full output: until then its metrics say what
-    /// came of the poll before. Never ends by itself.
-    pub(super) async fn watch(shared: Shared, name: Arc<str>) {
+    /// came of the poll before.
+    pub(super) async fn watch(shared: Shared, name: Arc<str>) -> Infallible {
         let mut told = false;
         loop {
             tokio::time::sleep(WATCH_EVERY).await;

@@ -282,7 +282,7 @@ impl UniversalPollingConnector {
             tokio::select! {
                 biased;
                 result = &mut work => return (result, interruption),
-                () = &mut watching => {}
+                never = &mut watching => match never {},
                 () = self.stop.cancelled(), if interruption.is_none() => {
                     interruption = Some(Interruption::Stop);
                 }

@@ -261,8 +261,8 @@ impl<'r> Pages<'r> {
         if ignored && self.parts.empties.contains(&response.status.as_u16()) {
             return self.finish(None, Page::default());
         }
-        let says_none = ignored || is_refusal(&response);
-        if says_none && self.parts.skips.contains(&response.status.as_u16()) {
+        let may_skip = self.parts.skips.contains(&response.status.as_u16());
+        if may_skip && (ignored || is_refusal(&response)) {
             let page = Page {
                 skipped: Some(self.why_skipped(&response)),
                 ..Page::default()
