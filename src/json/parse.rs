@@ -1,6 +1,7 @@
 //! Bytes → [`Value`].
 
-use super::scan::{MAX_DEPTH, Quoted, Scanner};
+use super::scan::{MAX_DEPTH, Scanner};
+use super::text::Quoted;
 use super::{Map, SyntaxError, Value, text_of};
 
 /// Parses one JSON document; nesting beyond 127 levels is an error.

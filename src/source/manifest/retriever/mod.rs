@@ -13,6 +13,7 @@ mod pages;
 mod partitions;
 mod reading;
 mod resume;
+mod tally;
 mod validators;
 
 use std::collections::HashSet;
@@ -30,8 +31,9 @@ use self::cursors::Cursors;
 use self::deletions::Due;
 use self::guard::instant;
 use self::pages::Pages;
-use self::reading::{Halt, Reading, Tally, ends_the_stream};
+use self::reading::{Halt, Reading, ends_the_stream};
 use self::resume::Resume;
+use self::tally::Tally;
 use self::validators::Validators;
 use super::cursor::CursorError;
 use super::errors::{ErrorHandler, Refusals, Secrets, Verdicts};
