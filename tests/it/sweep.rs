@@ -2,6 +2,7 @@
 //! stream is read further back than otherwise.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -132,6 +133,22 @@ fn gitlab(asked: &Asked, is_deleted: bool) -> Reply {
     }
 }
 
+/// A worker with this connector and a store that lasts.
+fn worker(directory: &Path, connector: &Value) -> Worker {
+    let config = json!({ "connectors": [connector] });
+    std::fs::write(directory.join("connectors.json"), config.to_string()).unwrap();
+    Worker::new(directory).env("CONNECTOR_STORE", "sqlite:store.db")
+}
+
+/// Polls connector `c` as if it were `now`; one number of the summary.
+async fn poll(worker: &Worker, now: &str, number: &str) -> Value {
+    let worker = worker.clone().env("CONNECTOR_WORKER_NOW", now);
+    let ran = tokio::task::spawn_blocking(move || worker.run(&["poll", "c"]));
+    let ran: Ran = ran.await.unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.json()[number].clone()
+}
+
 async fn deletions_of(
     config: impl Fn(&str) -> Value,
     answer: impl Fn(&Asked, bool) -> Reply + Send + Sync + 'static,
@@ -140,18 +157,8 @@ async fn deletions_of(
     let of = is_deleted.clone();
     let party = Party::start(move |asked, _| answer(asked, of.load(Ordering::Relaxed))).await;
     let directory = tempfile::tempdir().unwrap();
-    let config = json!({ "connectors": [config(&party.url)] });
-    std::fs::write(directory.path().join("connectors.json"), config.to_string()).unwrap();
-    let worker = Worker::new(directory.path()).env("CONNECTOR_STORE", "sqlite:store.db");
-    let poll = |now: &'static str| {
-        let worker = worker.clone().env("CONNECTOR_WORKER_NOW", now);
-        async move {
-            let ran = tokio::task::spawn_blocking(move || worker.run(&["poll", "c"]));
-            let ran: Ran = ran.await.unwrap();
-            assert_eq!(ran.code, Some(0), "{ran:?}");
-            ran.json()["deleted"].clone()
-        }
-    };
+    let worker = worker(directory.path(), &config(&party.url));
+    let poll = |now| poll(&worker, now, "deleted");
     let mut deleted = vec![poll("2026-02-02T00:00:00Z").await];
     is_deleted.store(true, Ordering::Relaxed);
     let asked = party.asked().len();
@@ -254,19 +261,10 @@ async fn what_happens_to_old_messages_of_slack_is_found_within_a_day() {
     let of = has_changed.clone();
     let party = Party::start(move |asked, _| slack(asked, of.load(Ordering::Relaxed))).await;
     let directory = tempfile::tempdir().unwrap();
-    let config = json!({ "connectors": [{ "name": "c", "type": "SLACK", "streams": ["messages", "threads"],
-        "providerConfig": { "baseUrl": party.url, "token": "xoxb-1", "channels": ["C1"] } }] });
-    std::fs::write(directory.path().join("connectors.json"), config.to_string()).unwrap();
-    let worker = Worker::new(directory.path()).env("CONNECTOR_STORE", "sqlite:store.db");
-    let poll = |now: &'static str| {
-        let worker = worker.clone().env("CONNECTOR_WORKER_NOW", now);
-        async move {
-            let ran = tokio::task::spawn_blocking(move || worker.run(&["poll", "c"]));
-            let ran: Ran = ran.await.unwrap();
-            assert_eq!(ran.code, Some(0), "{ran:?}");
-            ran.json()["published"].clone()
-        }
-    };
+    let connector = json!({ "name": "c", "type": "SLACK", "streams": ["messages", "threads"],
+        "providerConfig": { "baseUrl": party.url, "token": "xoxb-1", "channels": ["C1"] } });
+    let worker = worker(directory.path(), &connector);
+    let poll = |now| poll(&worker, now, "published");
     // Two messages and a reply.
     assert_eq!(poll("2026-02-11T00:00:00Z").await, 3);
     has_changed.store(true, Ordering::Relaxed);

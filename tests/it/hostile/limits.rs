@@ -92,6 +92,20 @@ async fn a_long_retry_after_is_heeded_by_every_connector_of_the_credential() {
     assert_eq!(scene.metric("polls_total", "outcome=\"failure\""), 0);
 }
 
+/// A server that notes when each request arrives.
+async fn noted(
+    answer: impl Fn(usize, &str) -> Vec<Step> + Send + Sync + 'static,
+) -> (RawServer, Arrivals) {
+    let arrivals = Arrivals::default();
+    let seen = arrivals.clone();
+    let server = RawServer::start(move |number, head| {
+        seen.note();
+        answer(number, head)
+    })
+    .await;
+    (server, arrivals)
+}
+
 /// The page that is asked for, of so many.
 fn one_of_pages(head: &str, pages: usize) -> Vec<Step> {
     let asked = head.split("page=").nth(1);
@@ -103,13 +117,7 @@ fn one_of_pages(head: &str, pages: usize) -> Vec<Step> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_connectors_of_one_credential_stay_under_its_limit_together() {
-    let arrivals = Arrivals::default();
-    let seen = arrivals.clone();
-    let server = RawServer::start(move |_, head| {
-        seen.note();
-        one_of_pages(head, 20)
-    })
-    .await;
+    let (server, arrivals) = noted(move |_, head| one_of_pages(head, 20)).await;
     let began = Instant::now();
     let scene = start(
         &[
@@ -129,10 +137,7 @@ async fn two_connectors_of_one_credential_stay_under_its_limit_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_redirect_leads_to_takes_its_turn_as_well() {
-    let arrivals = Arrivals::default();
-    let seen = arrivals.clone();
-    let server = RawServer::start(move |number, head| {
-        seen.note();
+    let (server, arrivals) = noted(move |number, head| {
         if head.starts_with("GET /items") {
             let location = format!("Location: /moved?{number}\r\n");
             return answer("302 Found", &location, "elsewhere");
@@ -159,13 +164,7 @@ async fn workers_that_share_a_store_stay_under_the_limit_together() {
     let sqlite = tempfile::tempdir().unwrap();
     let file = format!("sqlite:{}", sqlite.path().join("store.db").display());
     for store in [redis.url(), file] {
-        let arrivals = Arrivals::default();
-        let seen = arrivals.clone();
-        let server = RawServer::start(move |_, head| {
-            seen.note();
-            one_of_pages(head, 15)
-        })
-        .await;
+        let (server, arrivals) = noted(move |_, head| one_of_pages(head, 15)).await;
         let began = Instant::now();
         let workers: Vec<_> = ["one", "two", "three"]
             .map(|name| {
@@ -190,13 +189,7 @@ async fn workers_that_share_a_store_stay_under_the_limit_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_a_lost_store_nor_a_killed_worker_lets_the_others_exceed_the_rate() {
     let mut redis = RedisServer::start_durable();
-    let arrivals = Arrivals::default();
-    let seen = arrivals.clone();
-    let server = RawServer::start(move |_, head| {
-        seen.note();
-        one_of_pages(head, 15)
-    })
-    .await;
+    let (server, arrivals) = noted(move |_, head| one_of_pages(head, 15)).await;
     let began = Instant::now();
     let mut workers: Vec<_> = ["one", "two", "three"]
         .map(|name| {
@@ -227,13 +220,7 @@ async fn neither_a_lost_store_nor_a_killed_worker_lets_the_others_exceed_the_rat
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_share_a_store_divide_a_budget() {
     let redis = RedisServer::start();
-    let arrivals = Arrivals::default();
-    let seen = arrivals.clone();
-    let server = RawServer::start(move |_, head| {
-        seen.note();
-        one_of_pages(head, 15)
-    })
-    .await;
+    let (server, arrivals) = noted(move |_, head| one_of_pages(head, 15)).await;
     let budget = "api_budget: { type: HTTPAPIBudget, policies: [{ type: MovingWindowCallRatePolicy, \
                   rates: [{ limit: 10, interval: PT1S }], matchers: [] }] }\nspec:\n";
     let manifest = MANIFEST.replace("RATE_LIMITS", "{}");
